@@ -1,0 +1,297 @@
+"""The only file that knows every stage: build, start, wait, stop in order.
+
+    capture (one thread a stream) -> backlog -> inference (one) -> publish (one)
+
+Signal handlers and threads only leave a notice; the main loop acts on it.
+"""
+
+import logging
+import queue
+import socket
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+
+import msgspec
+
+from streamcls.clock import Clock, SystemClock
+from streamcls.config import Settings, check_files
+from streamcls.errors import StreamclsError
+from streamcls.events import EndReason, Payload, StatusData, Writer
+from streamcls.frames import Prediction
+from streamcls.models.backends import Backend, TorchBackend, resolve_device, use_threads
+from streamcls.models.bundle import load_bundle
+from streamcls.observe.http import HttpServer
+from streamcls.observe.metrics import Metrics, Snapshot
+from streamcls.observe.systemd import notify
+from streamcls.pipeline.backlog import Backlog
+from streamcls.pipeline.inference import InferenceWorker
+from streamcls.pipeline.publish import Publisher
+from streamcls.stream_line import StreamLine
+
+log = logging.getLogger("streamcls")
+
+_TICK_S = 1.0  # how often the main loop looks for stale streams
+_WEDGED_S = 30.0  # an inference loop that has not come round for so long is not healthy
+_CAPTURE_STOP_S = 3.0  # a capture inside a blocking read may outlast this; its thread is left
+_DRAIN_STOP_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """A notice that the run is over; with an error it failed."""
+
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """A notice that a stream has no more frames to come."""
+
+    stream: str
+
+
+class Daemon:
+    """One run of the whole line.
+
+    The constructor loads the model and binds every address, so what is wrong with the settings
+    shows before a thread starts.
+
+    Raises:
+        ConfigError: a setting, a stream's file or the model file cannot be used.
+        BindError: an address is taken.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+        check_files(settings)
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._boot_id = uuid.uuid4().hex[:12]
+        self._notices: queue.SimpleQueue[_Stop | _Finished] = queue.SimpleQueue()
+        self._status: dict[str, StatusData] = {}
+        self._stopping = False
+        self._ready = False
+        if settings.model.threads:
+            use_threads(settings.model.threads)
+        self._model = load_bundle(settings.model.path, resolve_device(settings.model.device))
+        self._backend: Backend = TorchBackend(self._model)
+        self._backlog = Backlog()
+        self._lines = {
+            stream.id: StreamLine(
+                stream,
+                settings,
+                model=self._model,
+                backlog=self._backlog,
+                boot_id=self._boot_id,
+                clock=self._clock,
+                on_status=self._status_changed,
+                on_lost=self._lost,
+            )
+            for stream in settings.streams
+        }
+        self.metrics = Metrics(self._snapshot)
+        self._worker = InferenceWorker(
+            scorer=self._backend,
+            backlog=self._backlog,
+            max_batch=settings.model.max_batch,
+            clock=self._clock,
+            on_prediction=lambda prediction: self._publisher.post(
+                partial(self._report, prediction)
+            ),
+            on_batch=self._count_batch,
+            on_end=self._thread_ended,
+        )
+        self._publisher = Publisher(
+            endpoint=settings.publish.endpoint,
+            queue_size=settings.publish.queue_size,
+            writer=Writer(f"/streamcls/{socket.gethostname()}", self._boot_id),
+            clock=self._clock,
+            heartbeat_s=settings.publish.heartbeat_s,
+            on_heartbeat=self._heartbeat,
+            on_end=self._thread_ended,
+        )
+        self._publisher.bind()
+        self._http = self._bind_http()
+
+    @property
+    def endpoint(self) -> str:
+        """Where subscribers connect."""
+        return self._publisher.endpoint
+
+    @property
+    def http_url(self) -> str | None:
+        """Where metrics and health answer, if they do."""
+        return self._http.url if self._http else None
+
+    def stop(self) -> None:
+        """Ask the run to end in good order. Callable from any thread or signal handler."""
+        self._notices.put(_Stop())
+
+    def run(self) -> int:
+        """Run until stopped, or until every stream has come to its end.
+
+        Returns:
+            The exit code: 0, or 1 where no stream could be played at all.
+
+        Raises:
+            StreamclsError: a stage failed in a way that a restart may mend.
+        """
+        self._announce()
+        self._publisher.start()
+        if self._http:
+            self._http.start()
+        self._backend.warm_up([1, self._settings.model.max_batch])
+        self._worker.start()
+        self._ready = True
+        notify("READY=1")
+        self._wait_for_subscriber()
+        for line in self._lines.values():
+            line.capture.start()
+        try:
+            error = self._main_loop()
+        finally:
+            notify("STOPPING=1")
+            self._shut_down()
+        if error:
+            raise StreamclsError(f"stopped by a failure inside: {error!r}") from error
+        return self._verdict()
+
+    def _main_loop(self) -> BaseException | None:
+        running = set(self._lines)
+        while running:
+            try:
+                notice = self._notices.get(timeout=_TICK_S)
+            except queue.Empty:
+                for line in self._lines.values():
+                    line.capture.check_stale()
+                continue
+            if isinstance(notice, _Stop):
+                return notice.error
+            running.discard(notice.stream)
+        return None
+
+    def _shut_down(self) -> None:
+        """Ask everyone to stop, then wait for all, from the sources to the socket."""
+        self._stopping = True
+        for line in self._lines.values():
+            line.stop()
+        deadline = self._clock.monotonic_s() + _CAPTURE_STOP_S
+        for line in self._lines.values():
+            line.capture.join(max(0.0, deadline - self._clock.monotonic_s()))
+        self._backlog.close()
+        if not self._worker.join(_DRAIN_STOP_S):
+            log.warning("the inference worker did not finish in time")
+        for name in self._lines:
+            self._publisher.post(partial(self._end_events, name, "shutdown"))
+        self._publisher.stop()
+        if not self._publisher.join(_DRAIN_STOP_S):
+            log.warning("the publishing thread did not finish in time")
+        if self._http:
+            self._http.stop()
+        log.info("stopped; messages published: %s", dict(self._publisher.published))
+
+    def _announce(self) -> None:
+        manifest = self._model.manifest
+        log.info(
+            "model %s on %s; publishing on %s; metrics on %s",
+            *(manifest.name, self._backend.name, self.endpoint, self.http_url or "no address"),
+        )
+        for name, line in self._lines.items():
+            asked = line.settings.stride_s or self._settings.windows.stride_s
+            if abs(float(line.plan.stride_s) - asked) > 1e-9:
+                log.info(
+                    "%s: stride %g s becomes %g s, whole steps of the model's %g s grid",
+                    *(name, asked, float(line.plan.stride_s), float(line.plan.step_s)),
+                )
+
+    def _wait_for_subscriber(self) -> None:
+        """Hold the streams until somebody listens, the limit passes or the run is stopped."""
+        deadline = self._clock.monotonic_s() + self._settings.publish.wait_for_subscriber_s
+        while not self._publisher.subscribed.is_set() and self._notices.empty():
+            left = deadline - self._clock.monotonic_s()
+            if left <= 0:
+                return
+            self._publisher.subscribed.wait(min(left, 0.1))
+
+    def _bind_http(self) -> HttpServer | None:
+        http = self._settings.http
+        if not http.enabled:
+            return None
+        return HttpServer(
+            http.host,
+            http.port,
+            metrics=self.metrics.exposition,
+            healthy=self._unhealthy,
+            ready=lambda: "" if self._ready else "starting",
+        )
+
+    def _verdict(self) -> int:
+        failed = [name for name, status in self._status.items() if status.state == "failed"]
+        if len(failed) == len(self._lines):
+            log.error("no stream could be played: %s", self._status[failed[0]].detail)
+            return 1
+        return 0
+
+    # What follows is called on capture threads.
+
+    def _status_changed(self, stream: str, status: StatusData) -> None:
+        level = logging.WARNING if status.state in ("backoff", "failed", "stale") else logging.INFO
+        log.log(level, "%s: %s %s", stream, status.state, status.detail or status.reason)
+        post = partial(self._publisher.post, partial(self._publish_status, stream, status))
+        if status.state in ("failed", "stopped"):
+            # A subscriber takes these as a stream's last word: first what was seen before.
+            self._backlog.note(stream, post)
+            self._notices.put(_Finished(stream))
+        else:
+            post()
+
+    def _lost(self, stream: str) -> None:
+        why: EndReason = "shutdown" if self._stopping else "stream_lost"
+        end = partial(self._end_events, stream, why)
+        self._backlog.note(stream, partial(self._publisher.post, end))
+
+    # What follows runs on the publishing thread.
+
+    def _report(self, prediction: Prediction) -> Iterator[tuple[str, Payload]]:
+        stream = prediction.window.stream
+        for payload in self._lines[stream].report(prediction):
+            yield stream, payload
+        latency = self._clock.monotonic_s() - prediction.window.arrival_monotonic_s
+        self.metrics.event_latency_seconds.labels(stream).observe(latency)
+
+    def _end_events(self, stream: str, reason: EndReason) -> Iterator[tuple[str, Payload]]:
+        for payload in self._lines[stream].end_events(reason):
+            yield stream, payload
+
+    def _publish_status(self, stream: str, status: StatusData) -> Iterator[tuple[str, Payload]]:
+        self._status[stream] = status
+        yield stream, status
+
+    def _heartbeat(self) -> Iterator[tuple[str, Payload]]:
+        for stream, status in self._status.items():
+            yield stream, msgspec.structs.replace(status, heartbeat=True)
+
+    # What follows reads; it runs on any thread.
+
+    def _count_batch(self, size: int, seconds: float) -> None:
+        self.metrics.inference_batch_size.observe(size)
+        self.metrics.inference_duration_seconds.observe(seconds)
+
+    def _thread_ended(self, error: BaseException | None) -> None:
+        if error:
+            self._notices.put(_Stop(error))
+
+    def _unhealthy(self) -> str:
+        idle = self._clock.monotonic_s() - self._worker.beat_monotonic_s
+        return f"inference has not come round for {idle:.0f} s" if idle > _WEDGED_S else ""
+
+    def _snapshot(self) -> Snapshot:
+        build = {
+            "version": version("streamcls"),
+            "model": self._model.manifest.name,
+            "backend": self._backend.name,
+        }
+        streams = {name: line.counts() for name, line in self._lines.items()}
+        return Snapshot(streams, self._publisher.published, build)

@@ -1,0 +1,1 @@
+"""Training on folders of clips through the transforms the daemon serves with."""

@@ -1,0 +1,186 @@
+"""Clips out of video files, frame for frame what the daemon would build from the same file.
+
+Both sample the file on the grid `t0 + j * frame_interval_s`, where t0 is the time of the first
+decoded frame, and both take at each instant the frame showing then.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+
+from streamcls.errors import UnusableSource
+from streamcls.frames import RgbClip, RgbImage
+from streamcls.transforms import ClipSpec, GridSampler, to_small_rgb
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What a file holds, by its frames rather than by what its header claims.
+
+    Attributes:
+        first_s, last_s: media time of the first decoded frame and of the last frame, seconds.
+        num_frames: packets of the video stream, one a frame in common codecs.
+        width, height: of the coded picture, pixels.
+    """
+
+    path: Path
+    first_s: Fraction
+    last_s: Fraction
+    num_frames: int
+    width: int
+    height: int
+
+    @property
+    def length_s(self) -> Fraction:
+        """Seconds from the first frame to the last; a clip must fit into these."""
+        return self.last_s - self.first_s
+
+
+def probe(path: Path) -> VideoInfo:
+    """Read a file's packets and decode its first frame.
+
+    Raises:
+        UnusableSource: not a video, without a decodable frame, or without timestamps.
+    """
+    with _open(path) as (container, stream):
+        first_s, frame = next(_frames(container, stream, path), (None, None))
+        if first_s is None or frame is None:
+            raise UnusableSource(f"{path} holds no frame that can be decoded")
+    with _open(path) as (container, stream):
+        times = [
+            packet.pts
+            for packet in container.demux(stream)
+            if packet.pts is not None and not packet.is_discard
+        ]
+        last_s = max(times, default=0) * _time_base(stream, path)
+    return VideoInfo(path, first_s, last_s, len(times), frame.width, frame.height)
+
+
+def read_clip(
+    path: Path, start_s: Fraction, spec: ClipSpec, *, first_s: Fraction | None = None
+) -> RgbClip:
+    """Read the clip that starts some time after the file's first frame.
+
+    Only frames that show at the clip's instants are converted, each once. Where the file ends
+    before the clip does, its last frame shows on.
+
+    Args:
+        start_s: seconds from the first decoded frame, 0 or more.
+        first_s: that frame's media time where it is known; else the frame is decoded to learn it.
+
+    Returns:
+        uint8, shape (num_frames, height, width, 3), the shorter side being `spec.short_side`.
+
+    Raises:
+        UnusableSource: as `probe`; or the picture changes its shape within the clip.
+    """
+    with _open(path) as (container, stream):
+        if first_s is None:
+            first_s = next((time_s for time_s, _ in _frames(container, stream, path)), None)
+            if first_s is None:
+                raise UnusableSource(f"{path} holds no frame that can be decoded")
+        origin_s = first_s + start_s
+        container.seek(
+            int(origin_s / _time_base(stream, path)), stream=stream, backward=True, any_frame=False
+        )
+        pictures = _showing(_frames(container, stream, path), origin_s, spec)
+    if pictures is None:
+        # Some containers seek past their target; from its start every file is readable.
+        with _open(path) as (container, stream):
+            pictures = _showing(_frames(container, stream, path), origin_s, spec)
+    if pictures is None:
+        raise UnusableSource(f"{path} has no frame at {float(start_s):.3f} s or before")
+    if len({picture.shape for picture in pictures}) > 1:
+        raise UnusableSource(f"{path} changes its picture's shape after {float(start_s):.3f} s")
+    return np.stack(pictures)
+
+
+def _showing(
+    frames: Iterator[tuple[Fraction, av.VideoFrame]], origin_s: Fraction, spec: ClipSpec
+) -> list[RgbImage] | None:
+    """The pictures showing at the clip's instants, or None if the frames begin after the first."""
+    sampler = GridSampler(spec.frame_interval_s, origin_s)
+    pictures: list[RgbImage] = []
+    held: _Held | None = None
+    for time_s, frame in frames:
+        before, now = sampler.push(time_s)
+        if held is not None:
+            pictures += [held.rgb(spec) for _ in before]
+        elif time_s > origin_s:
+            return None
+        held = _Held(frame)
+        if now and len(pictures) < spec.num_frames:
+            pictures.append(held.rgb(spec))
+        if len(pictures) >= spec.num_frames:
+            return pictures[: spec.num_frames]
+    if held is None:
+        return None
+    return pictures + [held.rgb(spec)] * (spec.num_frames - len(pictures))
+
+
+class _Held:
+    """The latest frame: converted once, and only if an instant shows it."""
+
+    def __init__(self, frame: av.VideoFrame) -> None:
+        self._frame = frame
+        self._rgb: RgbImage | None = None
+
+    def rgb(self, spec: ClipSpec) -> RgbImage:
+        """The frame at the spec's short side, uint8 (height, width, 3)."""
+        if self._rgb is None:
+            self._rgb = to_small_rgb(self._frame, spec)
+        return self._rgb
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
+    """Open a file's first video stream, and name the file in whatever goes wrong."""
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise UnusableSource(f"{path} holds no video")
+            stream = container.streams.video[0]
+            # Workers of the data loader are the parallel part.
+            stream.codec_context.thread_count = 1
+            yield container, stream
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise UnusableSource(f"{path} cannot be read as a video: {_short(error)}") from None
+
+
+def _frames(
+    container: InputContainer, stream: av.VideoStream, path: Path
+) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    """Decoded frames with their media times, seconds; damaged packets are passed over."""
+    time_base = _time_base(stream, path)
+    last_s: Fraction | None = None
+    for packet in container.demux(stream):
+        try:
+            decoded = packet.decode()
+        except av.InvalidDataError:
+            continue
+        for frame in decoded:
+            if not isinstance(frame, av.VideoFrame):
+                continue
+            if frame.pts is None:
+                raise UnusableSource(f"{path} has frames without timestamps; remux it to .mp4")
+            time_s = frame.pts * time_base
+            if last_s is None or time_s > last_s:
+                last_s = time_s
+                yield time_s, frame
+
+
+def _time_base(stream: av.VideoStream, path: Path) -> Fraction:
+    if not stream.time_base:
+        raise UnusableSource(f"{path} has no time base; remux it to .mp4")
+    return Fraction(stream.time_base)
+
+
+def _short(error: Exception) -> str:
+    strerror = getattr(error, "strerror", None)
+    return str(strerror or " ".join(str(error).split()) or type(error).__name__)

@@ -1,0 +1,96 @@
+"""Value types that pass between stages. Units are in the names; arrays have their shapes.
+
+`Frame -> Window -> Prediction`: one decoded frame, T grid frames gathered into one clip, and what
+the network said of it. Media times are exact `Fraction` seconds on the stream's own timeline.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import av
+
+RgbImage: TypeAlias = npt.NDArray[np.uint8]
+"""One RGB picture, uint8, shape (height, width, 3)."""
+
+RgbClip: TypeAlias = npt.NDArray[np.uint8]
+"""T RGB pictures of one size, uint8, shape (time, height, width, 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class BgrImage:
+    """A webcam's picture as OpenCV gives it: uint8, shape (height, width, 3), blue first."""
+
+    pixels: npt.NDArray[np.uint8]
+
+    @property
+    def width(self) -> int:
+        """Width in pixels."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Height in pixels."""
+        return int(self.pixels.shape[0])
+
+
+RawImage: TypeAlias = Union["av.VideoFrame", BgrImage]
+"""A picture still in its decoder's pixel format; only grid frames are ever converted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A decoded frame, not yet converted.
+
+    `media_s` is None where the container carried no timestamp; the receive clock then serves.
+    """
+
+    image: RawImage
+    media_s: Fraction | None
+    arrival_monotonic_s: float
+    arrival_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One clip to classify: T grid frames of one stream epoch.
+
+    Attributes:
+        clip: uint8, shape (num_frames, height, width, 3), already at the spec's short side.
+        start_s, end_s: media time of the first and last grid instant, seconds.
+        start_utc_s, end_utc_s: the same instants as POSIX seconds.
+        coverage: decoded frames over expected frames in the window, 0..1.
+        arrival_monotonic_s: when the window's last frame arrived, on the monotonic clock.
+        closed_monotonic_s: when the window was complete and converted, on the same clock.
+    """
+
+    stream: str
+    stream_epoch: int
+    clip: RgbClip
+    start_s: Fraction
+    end_s: Fraction
+    start_utc_s: float
+    end_utc_s: float
+    coverage: float
+    arrival_monotonic_s: float
+    closed_monotonic_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The network's scores for one window.
+
+    Attributes:
+        scores: float32, shape (num_labels,), softmax probabilities in label-index order.
+        batched_monotonic_s, scored_monotonic_s: when the window left its queue and when its
+            scores were on the host; with the window's own two instants they split the latency.
+    """
+
+    window: Window
+    scores: npt.NDArray[np.float32]
+    batched_monotonic_s: float
+    scored_monotonic_s: float

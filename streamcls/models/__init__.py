@@ -1,0 +1,1 @@
+"""Networks by name (zoo), the model file (bundle) and what runs them (backends)."""

@@ -1,0 +1,155 @@
+"""The JSON document in a model file, and reading it without the weights.
+
+A model file is one .safetensors file (https://github.com/huggingface/safetensors, "Format"): eight
+bytes of header length, a JSON header, the tensors. The header's `__metadata__` maps text to text;
+its key `streamcls` holds this document.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from streamcls.errors import ModelError
+from streamcls.transforms.spec import ClipSpec
+
+FORMAT_VERSION = 1
+METADATA_KEY = "streamcls"
+
+_MAX_HEADER_BYTES = 100_000_000  # the safetensors library's own limit
+_PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+NonNegative = Annotated[float, Meta(ge=0)]
+
+
+class DecisionDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How this model's scores become events, unless the operator sets otherwise."""
+
+    smoothing_s: NonNegative = 1.0
+    on_threshold: Share = 0.6
+    off_threshold: Share = 0.4
+    min_duration_s: NonNegative = 1.0
+    cooldown_s: NonNegative = 2.0
+    background_label: str | None = None
+    """The label that means nothing happens; it opens no event."""
+
+    def __post_init__(self) -> None:
+        if self.off_threshold > self.on_threshold:
+            raise ValueError(
+                f"off_threshold {self.off_threshold} is above on_threshold {self.on_threshold}"
+            )
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All that a model file says besides its weights.
+
+    Attributes:
+        architecture, arguments: a zoo name and what its builder is called with.
+        labels: in the order of the network's outputs.
+        clip_spec_hash: `clip_spec.hash()` when the file was written.
+        golden: the probabilities of `golden_clip(clip_spec)`, in label order.
+        provenance: data, metrics, date, versions; for people, never read by the daemon.
+    """
+
+    format_version: int = FORMAT_VERSION
+    name: str
+    architecture: str
+    arguments: dict[str, Any]
+    labels: tuple[str, ...]
+    clip_spec: ClipSpec
+    clip_spec_hash: str
+    decisions: DecisionDefaults
+    golden: tuple[float, ...]
+    provenance: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if not self.labels or len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels {list(self.labels)} are empty or not distinct")
+        background = self.decisions.background_label
+        if background is not None and background not in self.labels:
+            raise ValueError(f"background_label {background!r} is not one of the labels")
+
+    def to_metadata(self) -> dict[str, str]:
+        """The document as safetensors metadata."""
+        return {METADATA_KEY: msgspec.json.encode(self).decode()}
+
+
+class _AnyVersion(msgspec.Struct):
+    format_version: int
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a model file's document; the weights stay unread.
+
+    Raises:
+        ModelError: the file is missing, cut short, a pickle, not safetensors, or its document is
+            absent, of another format version, invalid, or its clip spec was changed.
+    """
+    document = _metadata(path).get(METADATA_KEY)
+    if document is None:
+        raise ModelError(
+            f"{path} holds weights but no streamcls document, so its labels and clips are unknown;"
+            " write it with `streamcls finetune`"
+        )
+    try:
+        version = msgspec.json.decode(document, type=_AnyVersion).format_version
+        if version != FORMAT_VERSION:
+            raise ModelError(
+                f"{path} has format version {version} and this streamcls reads {FORMAT_VERSION};"
+                " use the streamcls that wrote it"
+            )
+        manifest = msgspec.json.decode(document, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise ModelError(f"{path} has an invalid document: {error}") from None
+    if manifest.clip_spec.hash() != manifest.clip_spec_hash:
+        raise ModelError(
+            f"{path} was changed after it was written: its clip spec does not match its hash;"
+            " take a fresh copy"
+        )
+    return manifest
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """The metadata of a safetensors file whose length fits its header."""
+    try:
+        if path.is_dir():
+            raise ModelError(f"{path} is a directory; name a .safetensors model file")
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            start = file.read(8)
+            if start.startswith(_PICKLE_STARTS):
+                raise ModelError(
+                    f"{path} is a pickle, which can run any code and is never loaded; convert"
+                    " its weights once with `streamcls models import`"
+                )
+            header_bytes = int.from_bytes(start, "little")
+            if len(start) < 8 or not 2 <= header_bytes <= _MAX_HEADER_BYTES:
+                raise ModelError(f"{path} is not a safetensors file; name a streamcls model file")
+            header = file.read(header_bytes)
+    except FileNotFoundError:
+        raise ModelError(f"{path} does not exist; check the model's path") from None
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from None
+    if not header.startswith(b"{"):
+        raise ModelError(f"{path} is not a safetensors file; name a streamcls model file")
+    if len(header) < header_bytes:
+        raise ModelError(f"{path} is cut short inside its header; copy it again")
+    return _parse_header(path, header, data_bytes=size - 8 - header_bytes)
+
+
+def _parse_header(path: Path, header: bytes, *, data_bytes: int) -> dict[str, str]:
+    try:
+        entries: dict[str, Any] = json.loads(header)
+        metadata: dict[str, str] = entries.pop("__metadata__", {})
+        expected = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+        raise ModelError(f"{path} is not a safetensors file: its header is damaged") from None
+    if data_bytes != expected:
+        problem = "is cut short" if data_bytes < expected else "has bytes after its end"
+        raise ModelError(
+            f"{path} {problem}: {data_bytes} bytes of weights instead of {expected}; copy it again"
+        )
+    return metadata

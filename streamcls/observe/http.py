@@ -1,0 +1,85 @@
+"""/metrics, /healthz and /readyz over HTTP, loopback by default."""
+
+import threading
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from streamcls.errors import BindError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_CLIENT_TIMEOUT_S = 10  # a client that asks for nothing must not hold its thread for ever
+
+Check = Callable[[], str]
+"""Says what is wrong, in a line; an empty text means all is well."""
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = _CLIENT_TIMEOUT_S
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name upstream)
+        """Scrapes are no news."""
+
+
+class HttpServer:
+    """Serves in its own thread from `start` to `stop`.
+
+    Attributes:
+        url: the address in force; with port 0, the port that was free.
+    """
+
+    def __init__(
+        self, host: str, port: int, *, metrics: Callable[[], bytes], healthy: Check, ready: Check
+    ) -> None:
+        """Bind the address.
+
+        Raises:
+            BindError: the address is in use or not ours.
+        """
+        self._metrics = metrics
+        self._checks = {"/healthz": healthy, "/readyz": ready}
+        try:
+            self._server = make_server(host, port, self._answer, _Server, _Handler)
+        except OSError as error:
+            raise BindError(
+                f"cannot serve metrics on {host}:{port}: {error.strerror};"
+                " set another `port` in [http], or `enabled = false`"
+            ) from None
+        self.url = f"http://{host}:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)
+
+    def start(self) -> None:
+        """Start answering."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop answering and free the address."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+        self._server.server_close()
+
+    def _answer(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "/")
+        status, kind, body = HTTPStatus.OK, "text/plain; charset=utf-8", b"ok\n"
+        if path == "/metrics":
+            kind, body = _METRICS_TYPE, self._metrics()
+        elif path in self._checks:
+            trouble = self._checks[path]()
+            if trouble:
+                status, body = HTTPStatus.SERVICE_UNAVAILABLE, f"{trouble}\n".encode()
+        else:
+            status, body = HTTPStatus.NOT_FOUND, b"try /metrics, /healthz or /readyz\n"
+        headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
+        start_response(f"{status.value} {status.phrase}", headers)
+        return [body]

@@ -1,0 +1,131 @@
+"""Prometheus metrics: what the stages counted, read when scraped, and two histograms.
+
+Stages keep plain integers; nothing here runs on the frame path.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+# Seconds. Fine around the tens of milliseconds where a healthy box lives, so p50 and p99 tell.
+_LATENCY_BUCKETS = (
+    *(0.002, 0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.125, 0.15, 0.2),
+    *(0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamCounts:
+    """One stream's counters at the moment of a scrape."""
+
+    up: bool
+    last_frame_utc_s: float | None
+    frames_decoded: int
+    frames_converted: int
+    decode_errors: int
+    windows: int
+    windows_dropped: Mapping[str, int] = field(default_factory=dict)
+    reconnects: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything a scrape reads that is not a histogram."""
+
+    streams: Mapping[str, StreamCounts]
+    published: Mapping[str, int]
+    build: Mapping[str, str]
+
+
+class Metrics:
+    """The daemon's own registry, so that two daemons in one process do not collide."""
+
+    def __init__(self, read: Callable[[], Snapshot]) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(_StageCollector(read))
+        self.inference_duration_seconds = Histogram(
+            "streamcls_inference_duration_seconds",
+            "Seconds in the model per batch.",
+            buckets=_LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+        self.inference_batch_size = Histogram(
+            "streamcls_inference_batch_size",
+            "Windows per batch.",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+            registry=self.registry,
+        )
+        self.event_latency_seconds = Histogram(
+            "streamcls_event_latency_seconds",
+            "Seconds from the arrival of a window's last frame to its prediction's publication.",
+            ["stream"],
+            buckets=_LATENCY_BUCKETS,
+            registry=self.registry,
+        )
+
+    def exposition(self) -> bytes:
+        """The metrics in Prometheus's text format."""
+        return generate_latest(self.registry)
+
+
+class _StageCollector(Collector):
+    def __init__(self, read: Callable[[], Snapshot]) -> None:
+        self._read = read
+
+    def describe(self) -> Iterable[Metric]:
+        # Registering must not scrape: the stages are not built yet.
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        now = self._read()
+        yield from _stream_metrics(now.streams)
+        published = CounterMetricFamily(
+            "streamcls_events_published", "Messages sent, by kind.", labels=["kind"]
+        )
+        for kind, count in now.published.items():
+            published.add_metric([kind], count)
+        yield published
+        build = GaugeMetricFamily(
+            "streamcls_build_info", "Versions and model in force.", labels=list(now.build)
+        )
+        build.add_metric(list(now.build.values()), 1)
+        yield build
+
+
+def _stream_metrics(streams: Mapping[str, StreamCounts]) -> Iterator[Metric]:
+    up = GaugeMetricFamily("streamcls_source_up", "1 while frames arrive.", labels=["stream"])
+    last = GaugeMetricFamily(
+        "streamcls_source_last_frame_timestamp_seconds",
+        "POSIX time of the last decoded frame.",
+        labels=["stream"],
+    )
+    for stream, counts in streams.items():
+        up.add_metric([stream], float(counts.up))
+        if counts.last_frame_utc_s is not None:
+            last.add_metric([stream], counts.last_frame_utc_s)
+    yield up
+    yield last
+    totals: dict[str, tuple[str, Callable[[StreamCounts], int]]] = {
+        "frames_decoded": ("Frames decoded.", lambda counts: counts.frames_decoded),
+        "frames_converted": ("Frames turned into RGB.", lambda counts: counts.frames_converted),
+        "decode_errors": ("Packets that did not decode.", lambda counts: counts.decode_errors),
+        "windows": ("Whole windows with enough coverage.", lambda counts: counts.windows),
+    }
+    for name, (text, value) in totals.items():
+        family = CounterMetricFamily(f"streamcls_{name}", text, labels=["stream"])
+        for stream, counts in streams.items():
+            family.add_metric([stream], value(counts))
+        yield family
+    by_reason: dict[str, tuple[str, Callable[[StreamCounts], Mapping[str, int]]]] = {
+        "windows_dropped": ("Windows not classified.", lambda counts: counts.windows_dropped),
+        "source_reconnects": ("Lost connections.", lambda counts: counts.reconnects),
+    }
+    for name, (text, values) in by_reason.items():
+        family = CounterMetricFamily(f"streamcls_{name}", text, labels=["stream", "reason"])
+        for stream, counts in streams.items():
+            for reason, count in values(counts).items():
+                family.add_metric([stream, reason], count)
+        yield family

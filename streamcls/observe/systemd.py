@@ -1,0 +1,19 @@
+"""The service manager's notification protocol, sd_notify(3)."""
+
+import os
+import socket
+
+
+def notify(message: str) -> None:
+    """Tell systemd, e.g. `READY=1`. Does nothing where no manager asked to be told.
+
+    The protocol is one datagram to the socket that NOTIFY_SOCKET names; a leading @ stands for
+    the abstract namespace's NUL.
+    """
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+        channel.sendto(message.encode(), address)

@@ -1,0 +1,1 @@
+"""Sources -> capture -> ring -> windows -> inference -> decisions -> publish."""

@@ -1,0 +1,262 @@
+"""One thread per stream: runs its source, passes the frames on, and is the one that tries again."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Protocol
+
+from streamcls.clock import Clock
+from streamcls.config import CaptureSettings, StreamSettings, redact
+from streamcls.errors import SourceError, SourceRefused, UnusableSource
+from streamcls.events import State, StatusData, utc
+from streamcls.frames import Frame
+
+_HEALTHY_S = 30.0  # frames for so long and the next failure counts as the first
+_STALE_S = 3.0
+_STALE_FRAMES = 10
+
+
+class Source(Protocol):
+    """What a capture runs: one attempt at one source; `streamcls.pipeline.sources` has them."""
+
+    decode_errors: int
+
+    def frames(self, stop: threading.Event) -> Generator[Frame, None, None]:
+        """Yield frames until the end, or raise a SourceError."""
+
+
+@dataclass(slots=True)
+class CaptureStats:
+    """Counts for the metrics, since the start."""
+
+    state: State = "connecting"
+    frames_decoded: int = 0
+    decode_errors: int = 0
+    reconnects: Counter[str] = field(default_factory=Counter)
+    """Lost or failed connections that are tried again, by reason."""
+    last_frame_utc_s: float | None = None
+
+
+class Capture:
+    """Keeps one stream flowing until it ends, is stopped, or cannot be used.
+
+    States: connecting -> (first decoded frame) warming_up -> (a whole window) up, with stale while
+    frames stay away; then backoff and again connecting, or at last failed or stopped.
+
+    Attributes:
+        error: the exception that ended the stream for good, if one did.
+        stopping: set by `stop`, for consumers that wait on behalf of this thread.
+    """
+
+    def __init__(
+        self,
+        settings: StreamSettings,
+        limits: CaptureSettings,
+        *,
+        open_source: Callable[[], Source],
+        on_frame: Callable[[Frame], bool],
+        on_status: Callable[[str, StatusData], None],
+        on_lost: Callable[[str, str], None],
+        on_end: Callable[[str, BaseException | None], None],
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        """Store the parts.
+
+        Args:
+            on_frame: takes each frame; says whether the stream has had a whole window since it
+                connected. Its errors are bugs, and end this stream visibly.
+            on_status: told each state as it begins, in order; must neither block nor call back.
+            on_lost: told (stream, reason) once when a connection's frames cease, whyever, before
+                the status that follows from it.
+            on_end: told (stream, `error`) when the thread ends.
+        """
+        self.error: BaseException | None = None
+        self.stopping = threading.Event()
+        self._stream = settings.id
+        self._is_file = settings.is_file
+        self._limits = limits
+        self._open_source = open_source
+        self._on_frame = on_frame
+        self._on_status = on_status
+        self._on_lost = on_lost
+        self._on_end = on_end
+        self._clock = clock
+        self._random = random
+        self._lock = threading.Lock()  # guards the counts and the state: statuses keep their order
+        self._stats = CaptureStats()
+        self._source: Source | None = None
+        self._attempt = 0
+        self._flowing: State | None = None  # warming_up or up while a connection gives frames
+        self._first_frame_s = 0.0
+        self._last_frame_s = 0.0
+        self._waiting_since_s: float | None = None  # None while `on_frame` has the thread
+        self._interval_s = 0.0
+        self._thread = threading.Thread(target=self._run, name=f"capture-{self._stream}")
+        self._thread.daemon = True
+
+    @property
+    def stats(self) -> CaptureStats:
+        """A copy of the counts as they are now. Callable from any thread."""
+        with self._lock:
+            errors = self._stats.decode_errors
+            if self._source:
+                errors += self._source.decode_errors
+            reconnects = Counter(self._stats.reconnects)
+            return replace(self._stats, decode_errors=errors, reconnects=reconnects)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the thread to end; a blocked read delays it by `read_timeout_s`. Idempotent."""
+        self.stopping.set()
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the end; True if it came in time."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def check_stale(self, now_s: float) -> None:
+        """Say `stale` if frames stay away; to be called every second or so from outside.
+
+        A stream is stale after 3 s without a frame, or 10 frame times if that is longer. Time
+        that a frame spends with its consumer does not count against its source.
+        """
+        with self._lock:
+            since_s = self._waiting_since_s
+            if since_s is None or self._stats.state not in ("warming_up", "up"):
+                return
+            silent_s = now_s - since_s
+            if silent_s > max(_STALE_S, _STALE_FRAMES * self._interval_s):
+                self._enter("stale", reason="no_frames", detail=f"no frame for {silent_s:.0f} s")
+
+    def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:  # a bug, here or in a consumer: this stream ends, and says so
+            self.error = error
+            self._lose("internal_error")
+            self._change("failed", "internal_error", f"{type(error).__name__}: {error}")
+        finally:
+            self._on_end(self._stream, self.error)
+
+    def _serve(self) -> None:
+        while not self.stopping.is_set():
+            self._change("connecting")
+            try:
+                self._play()
+            except SourceError as error:
+                self._lose("stopped" if self.stopping.is_set() else error.reason)
+                if self.stopping.is_set():
+                    break
+                if self._is_file and (isinstance(error, UnusableSource) or _is_cut_off(error)):
+                    self.error = error
+                    self._change("failed", error.reason, str(error))
+                    return
+                self._back_off(error)
+            else:
+                if not self.stopping.is_set():
+                    self._lose("end_of_file")
+                    self._change("stopped", "end_of_file")
+                    return
+        self._lose("stopped")
+        self._change("stopped", "stopped")
+
+    def _play(self) -> None:
+        """Run one source to its end. Raises what it raises."""
+        source = self._open_source()
+        with self._lock:
+            self._source = source
+        try:
+            with closing(source.frames(self.stopping)) as frames:
+                for frame in frames:
+                    self._take(frame)
+        finally:
+            with self._lock:
+                self._stats.decode_errors += source.decode_errors
+                self._source = None
+
+    def _take(self, frame: Frame) -> None:
+        now_s = frame.arrival_monotonic_s
+        with self._lock:
+            self._waiting_since_s = None
+            self._stats.frames_decoded += 1
+            self._stats.last_frame_utc_s = frame.arrival_utc_s
+            if self._flowing is None:
+                self._flowing = "warming_up"
+                self._first_frame_s, self._interval_s = now_s, 0.0
+            else:
+                # A running mean over about eight frames.
+                self._interval_s += (now_s - self._last_frame_s - self._interval_s) / 8
+            self._last_frame_s = now_s
+            if self._stats.state != self._flowing:
+                self._enter(self._flowing)
+            if now_s - self._first_frame_s >= _HEALTHY_S:
+                self._attempt = 0
+        whole_window = self._on_frame(frame)
+        with self._lock:
+            if whole_window and self._flowing == "warming_up":
+                self._flowing = "up"
+                self._enter("up")
+            self._waiting_since_s = self._clock.monotonic_s()
+
+    def _back_off(self, error: SourceError) -> None:
+        self._attempt += 1
+        if isinstance(error, SourceRefused | UnusableSource):
+            retry_in_s = self._limits.refused_retry_s
+        else:
+            retry_in_s = backoff_s(self._attempt, self._limits, self._random)
+        with self._lock:
+            self._stats.reconnects[error.reason] += 1
+        self._change("backoff", error.reason, str(error), retry_in_s)
+        self._clock.wait(self.stopping, retry_in_s)
+
+    def _lose(self, reason: str) -> None:
+        """Tell, if frames were flowing, that they no longer do."""
+        with self._lock:
+            was_flowing = self._flowing is not None
+            self._flowing = self._waiting_since_s = None
+        if was_flowing:
+            self._on_lost(self._stream, reason)
+
+    def _change(
+        self, state: State, reason: str = "", detail: str = "", retry_in_s: float | None = None
+    ) -> None:
+        with self._lock:
+            self._enter(state, reason, detail, retry_in_s)
+
+    def _enter(
+        self, state: State, reason: str = "", detail: str = "", retry_in_s: float | None = None
+    ) -> None:
+        """Begin a state and publish it; the caller holds the lock."""
+        self._stats.state = state
+        self._on_status(
+            self._stream,
+            StatusData(
+                state=state,
+                reason=reason,
+                detail=redact(" ".join(detail.split())),
+                attempt=self._attempt,
+                retry_in_s=retry_in_s,
+                since=utc(self._clock.utc_s()),
+            ),
+        )
+
+
+def backoff_s(attempt: int, limits: CaptureSettings, random: Random) -> float:
+    """The pause before attempt number `attempt` + 1, in seconds: exponential with full jitter.
+
+    The jitter keeps cameras that failed together, behind one switch, from coming back together.
+    """
+    # The exponent is bounded because a float is: 2.0 ** 1024 overflows.
+    ceiling_s = min(limits.backoff_max_s, limits.backoff_min_s * 2.0 ** min(attempt, 64))
+    return random.uniform(limits.backoff_min_s, ceiling_s)
+
+
+def _is_cut_off(error: SourceError) -> bool:
+    return error.reason == "truncated"

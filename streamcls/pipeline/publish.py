@@ -1,0 +1,129 @@
+"""The publishing thread: the only one that decides, numbers, encodes and touches the socket."""
+
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import zmq
+
+from streamcls.clock import Clock
+from streamcls.errors import BindError
+from streamcls.events import Payload, Writer, utc
+
+Post = Callable[[], Iterable[tuple[str, Payload]]]
+"""Work for the publishing thread: gives (stream, payload) pairs at the moment of sending."""
+
+_LINGER_MS = 1000  # at the end: time for the last events to leave; without a bound exit can hang
+_TICK_S = 0.25  # how often subscriptions are looked at when nothing is posted
+
+
+class Publisher:
+    """Sends what is posted, in order, on a ZeroMQ PUB-side socket.
+
+    Posts run on this thread alone, so per-stream decision state needs no locks and a message's
+    sequence number is the order in which it left.
+
+    Attributes:
+        endpoint: the address in force after `bind` (a `*` port resolved).
+        published: messages sent, by kind.
+        subscribed: set once any subscriber has been seen.
+        error: the exception that ended the thread, if one did.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint: str,
+        queue_size: int,
+        writer: Writer,
+        clock: Clock,
+        heartbeat_s: float,
+        on_heartbeat: Post,
+        on_end: Callable[[BaseException | None], None],
+    ) -> None:
+        self.endpoint = endpoint
+        self.published: Counter[str] = Counter()
+        self.subscribed = threading.Event()
+        self.error: BaseException | None = None
+        self._queue_size = queue_size
+        self._writer = writer
+        self._clock = clock
+        self._heartbeat_s = heartbeat_s
+        self._on_heartbeat = on_heartbeat
+        self._on_end = on_end
+        self._inbox: queue.SimpleQueue[Post | None] = queue.SimpleQueue()
+        # XPUB is PUB that also tells of subscriptions.
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.XPUB)
+        self._thread = threading.Thread(target=self._run, name="publish", daemon=True)
+
+    def bind(self) -> None:
+        """Take the address, before anything else is started.
+
+        Raises:
+            BindError: it is in use, not ours, or not an address.
+        """
+        self._socket.set(zmq.SNDHWM, self._queue_size)
+        self._socket.set(zmq.LINGER, _LINGER_MS)
+        try:
+            self._socket.bind(self.endpoint)
+        except zmq.ZMQError as error:
+            self._socket.close(0)
+            raise BindError(
+                f"cannot publish on {self.endpoint}: {error.strerror};"
+                " set another `endpoint` in [publish]"
+            ) from None
+        self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def start(self) -> None:
+        """Start the thread; `bind` came before."""
+        self._thread.start()
+
+    def post(self, post: Post) -> None:
+        """Queue work; never blocks. Callable from any thread."""
+        self._inbox.put(post)
+
+    def stop(self) -> None:
+        """End after everything posted so far has been sent. Idempotent."""
+        self._inbox.put(None)
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the end; True if it came in time."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            self._serve()
+        except Exception as error:  # kept for the daemon, which ends the run with it
+            self.error = error
+        finally:
+            self._socket.close()
+        self._on_end(self.error)
+
+    def _serve(self) -> None:
+        heartbeat_at = self._clock.monotonic_s() + self._heartbeat_s
+        while True:
+            try:
+                post = self._inbox.get(timeout=_TICK_S)
+            except queue.Empty:
+                pass
+            else:
+                if post is None:
+                    return
+                self._send(post())
+            self._notice_subscribers()
+            if self._clock.monotonic_s() >= heartbeat_at:
+                heartbeat_at = self._clock.monotonic_s() + self._heartbeat_s
+                self._send(self._on_heartbeat())
+
+    def _send(self, messages: Iterable[tuple[str, Payload]]) -> None:
+        for stream, payload in messages:
+            topic, body = self._writer.encode(stream, payload, utc(self._clock.utc_s()))
+            self._socket.send_multipart([topic, body])
+            self.published[type(payload).__name__.removesuffix("Data").lower()] += 1
+
+    def _notice_subscribers(self) -> None:
+        while self._socket.poll(0):
+            if self._socket.recv().startswith(b"\x01"):
+                self.subscribed.set()

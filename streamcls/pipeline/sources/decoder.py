@@ -1,0 +1,80 @@
+"""One opened container and its video decoder: packets in, pictures out, always closed.
+
+What files and cameras share. Their own rules on limits, pace and errors are in `file` and `rtsp`.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+
+import av
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from streamcls.errors import UnusableSource
+
+# FFmpeg logs URLs, passwords included, and its log hook takes the GIL on every line.
+av.logging.set_level(None)
+
+_MAX_PIXELS = 8192 * 8192  # beyond 8K: a 31 KB file can claim a picture of gigabytes
+
+
+@contextmanager
+def opened(
+    url: str, options: dict[str, str], timeout_s: tuple[float, float]
+) -> Iterator[InputContainer]:
+    """Open for reading, with limits in seconds for opening and for each read.
+
+    FFmpeg's own `timeout` option is per socket operation and lets trickling streams pass; PyAV's
+    interrupts whatever FFmpeg is doing.
+
+    Raises:
+        av.FFmpegError: as FFmpeg gives it, with the whole URL in its text: never let it out.
+    """
+    container = av.open(url, mode="r", options=options, timeout=timeout_s)
+    try:
+        yield container
+    finally:
+        container.close()
+
+
+def video_in(container: InputContainer, name: str) -> VideoStream:
+    """The first real video stream, set to decode on the calling thread.
+
+    Raises:
+        UnusableSource: there is none, or no decoder for it.
+    """
+    for stream in container.streams.video:
+        if stream.disposition & Disposition.attached_pic:
+            continue  # cover art
+        # Untyped in PyAV's stubs: None where FFmpeg has no decoder.
+        if stream.codec_context is None:
+            break
+        # Many streams share the machine: one thread each is cheapest, and holds no frames back.
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
+        return stream
+    held = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+    raise UnusableSource(f"{name} has no video that can be decoded, only {held}; check `url`")
+
+
+def pictures_of(packet: "Packet[VideoStream]", on_error: Callable[[], None]) -> list[av.VideoFrame]:
+    """Decode one packet; a corrupt one gives nothing, and the next is tried all the same."""
+    try:
+        pictures = packet.decode()
+    except av.FFmpegError:
+        on_error()
+        return []
+    for picture in pictures:
+        if picture.is_corrupt:
+            on_error()
+    return pictures
+
+
+def media_s(picture: av.VideoFrame) -> Fraction | None:
+    """Exact media time in seconds, None where the container carried none."""
+    if picture.pts is None or not picture.time_base:
+        return None
+    return picture.pts * picture.time_base

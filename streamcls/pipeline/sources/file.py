@@ -1,0 +1,113 @@
+"""Recordings: played at their own pace or as fast as they are taken, once or for ever."""
+
+import threading
+from collections.abc import Generator, Iterator
+from fractions import Fraction
+
+import av
+
+from streamcls.clock import Clock
+from streamcls.config import CaptureSettings, Pace, StreamSettings, file_path
+from streamcls.errors import SourceError, SourceTimeout, UnusableSource
+from streamcls.frames import Frame
+from streamcls.pipeline.sources.decoder import media_s, opened, pictures_of, video_in
+from streamcls.pipeline.sources.pacing import Pacer
+
+# Containers only. A playlist (hls, concat, dash) names other files and URLs to fetch, and FFmpeg
+# would also play a text file, one character after another.
+_FORMATS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,ivf,obu,mjpeg,flv,asf,ogg"
+    ",mxf,nut,dv,gif,yuv4mpegpipe,wtv,rm"
+)
+_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+_UNDECLARED_RATE = Fraction(25)
+
+
+class FileSource:
+    """A video file on this machine."""
+
+    def __init__(self, settings: StreamSettings, limits: CaptureSettings, clock: Clock) -> None:
+        self.decode_errors = 0
+        self._path = file_path(settings.url)
+        self._paced = settings.pace is Pace.REALTIME
+        self._loop = settings.loop
+        self._timeout_s = (limits.open_timeout_s, limits.read_timeout_s)
+        self._clock = clock
+
+    def frames(self, stop: threading.Event) -> Generator[Frame, None, None]:
+        """Every frame, once or in a loop; see `Source.frames`.
+
+        Raises:
+            SourceError: with reason `missing`, `permission`, or `truncated` after the last frame
+                that a damaged file holds.
+            UnusableSource: not a video, or cut off before its index.
+        """
+        pacer = Pacer()
+        while True:
+            empty = True
+            for picture, at_s in self._pass(stop):
+                empty = False
+                if self._paced:
+                    now_s = self._clock.monotonic_s()
+                    self._clock.wait(stop, pacer.due_s(at_s, now_s) - now_s)
+                if stop.is_set():
+                    return
+                yield Frame(picture, at_s, self._clock.monotonic_s(), self._clock.utc_s())
+            if stop.is_set():
+                return
+            if empty:
+                raise UnusableSource(f"{self._path} holds no picture that can be decoded")
+            if not self._loop:
+                return
+
+    def _pass(self, stop: threading.Event) -> Iterator[tuple[av.VideoFrame, Fraction]]:
+        """The pictures and their media times from the start to the end, or to where it is cut."""
+        if self._path.exists() and not self._path.is_file():
+            # Opening a pipe would block for ever, and no limit of PyAV's reaches that far.
+            raise UnusableSource(f"{self._path} is not a file; name a video file in `url`")
+        at_s: Fraction | None = None
+        cut = False
+        try:
+            with opened(f"file:{self._path.absolute()}", _OPTIONS, self._timeout_s) as container:
+                stream = video_in(container, str(self._path))
+                interval_s = 1 / Fraction(stream.average_rate or _UNDECLARED_RATE)
+                for packet in container.demux(stream):
+                    if stop.is_set():
+                        return
+                    cut = packet.is_corrupt if packet.size else cut
+                    for picture in pictures_of(packet, self._count_error):
+                        given_s = media_s(picture)
+                        if given_s is None:  # a raw stream: its frames are counted
+                            given_s = Fraction(0) if at_s is None else at_s + interval_s
+                        at_s = given_s
+                        yield picture, at_s
+        except (av.FFmpegError, OSError) as error:
+            raise self._explained(error, at_s) from None
+        if cut:
+            raise self._truncated(at_s, "its last packet is incomplete")
+
+    def _count_error(self) -> None:
+        self.decode_errors += 1
+
+    def _explained(self, error: Exception, at_s: Fraction | None) -> SourceError:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        match error:
+            case FileNotFoundError():
+                return SourceError(f"{self._path} does not exist; check `url`", reason="missing")
+            case PermissionError():
+                return SourceError(
+                    f"{self._path} may not be read; check its permissions", reason="permission"
+                )
+            case av.error.ExitError() | TimeoutError():
+                return SourceTimeout(f"{self._path} could not be read within its time limit")
+        if at_s is not None:
+            return self._truncated(at_s, reason)
+        return UnusableSource(
+            f"{self._path} is not a video file, or is cut off before its first picture ({reason})"
+        )
+
+    def _truncated(self, at_s: Fraction | None, why: str) -> SourceError:
+        return SourceError(
+            f"{self._path} is cut off or damaged after {float(at_s or 0):.1f} s: {why}",
+            reason="truncated",
+        )

@@ -1,0 +1,139 @@
+"""RTSP cameras, over TCP."""
+
+import threading
+from collections.abc import Generator, Iterator
+
+import av
+
+from streamcls.clock import Clock
+from streamcls.config import CaptureSettings, StreamSettings
+from streamcls.errors import SourceError, SourceRefused, SourceTimeout
+from streamcls.frames import Frame
+from streamcls.pipeline.sources.decoder import media_s, opened, pictures_of, video_in
+
+_OPTIONS = {
+    "rtsp_transport": "tcp",
+    "allowed_media_types": "video",
+    "protocol_whitelist": "rtsp,rtsps,rtp,tcp,tls,crypto",
+    # The SDP says what the stream is, so one packet is probing enough: first picture after 0.1 s
+    # in place of 1.2 s. Not `fflags=nobuffer`: it throws that packet away, which is the first
+    # keyframe, and the picture then waits for the next one.
+    "probesize": "32",
+    "analyzeduration": "0",
+}
+_BLIND_S = 30.0  # packets that decode to nothing for so long: longer than any sane keyframe gap
+
+
+class RtspSource:
+    """A camera's stream; `frames` never ends but by an error or `stop`."""
+
+    def __init__(self, settings: StreamSettings, limits: CaptureSettings, clock: Clock) -> None:
+        self.decode_errors = 0
+        self._url = settings.url
+        self._limits = limits
+        self._clock = clock
+        # The host alone: some cameras take the password in the path.
+        self._name = host_of(settings.url)
+
+    def frames(self, stop: threading.Event) -> Generator[Frame, None, None]:
+        """Every frame as it comes; see `Source.frames`."""
+        began_s = self._clock.monotonic_s()
+        connected = False
+        limits = (self._limits.open_timeout_s, self._limits.read_timeout_s)
+        try:
+            with opened(self._url, _OPTIONS, limits) as container:
+                connected = True
+                yield from self._received(container, stop)
+        except (av.FFmpegError, OSError) as error:
+            if connected:
+                raise self._broken_off(error) from None
+            raise self._not_opened(error, self._clock.monotonic_s() - began_s) from None
+        if not stop.is_set():
+            raise SourceError(f"{self._name} closed the connection", reason="disconnected")
+
+    def _received(
+        self, container: av.container.InputContainer, stop: threading.Event
+    ) -> Iterator[Frame]:
+        stream = video_in(container, self._name)
+        asked_s = seen_s = self._clock.monotonic_s()
+        first = True
+        for packet in container.demux(stream):
+            monotonic_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
+            # FFmpeg answers an interrupted read with what its parser still held, and only the next
+            # read, after as long again, with the error.
+            silent = monotonic_s - asked_s >= self._limits.read_timeout_s
+            for picture in pictures_of(packet, self._count_error):
+                seen_s = monotonic_s
+                at_s = media_s(picture)
+                # RTP's first picture has no time: passed on, it would be an epoch of one frame.
+                if at_s is not None or not first:
+                    yield Frame(picture, at_s, monotonic_s, utc_s)
+                first = False
+            if stop.is_set():
+                return
+            if silent:
+                raise self._silent()
+            asked_s = self._clock.monotonic_s()
+            if asked_s - seen_s > _BLIND_S:
+                raise SourceError(
+                    f"{self._name} sends data, but no picture could be decoded"
+                    f" for {_BLIND_S:.0f} s",
+                    reason="undecodable",
+                )
+
+    def _count_error(self) -> None:
+        self.decode_errors += 1
+
+    def _silent(self) -> SourceTimeout:
+        return SourceTimeout(
+            f"{self._name} sent nothing for {self._limits.read_timeout_s:g} s"
+            " (`read_timeout_s` in [capture])"
+        )
+
+    def _broken_off(self, error: Exception) -> SourceError:
+        """What an error after the opening means, without FFmpeg's text: that has the password."""
+        if isinstance(error, av.error.ExitError | TimeoutError):
+            return self._silent()
+        return SourceError(f"{self._name} broke off: {_plain(error)}", reason="disconnected")
+
+    def _not_opened(self, error: Exception, waited_s: float) -> SourceError:
+        """What an error of the opening means, without FFmpeg's text: that has the password."""
+        limit_s = self._limits.open_timeout_s
+        # An interrupted opening comes back as whatever error FFmpeg makes of half an answer.
+        late = waited_s >= limit_s or isinstance(error, av.error.ExitError | TimeoutError)
+        match error:
+            case av.error.HTTPUnauthorizedError() | av.error.HTTPForbiddenError():
+                return SourceRefused(
+                    f"{self._name} refused the user or password; check `url` (an @ or / in a"
+                    " password is written %40 or %2F)"
+                )
+            case av.error.HTTPNotFoundError():
+                return SourceRefused(f"{self._name} has no such path (404); check `url`")
+            case _ if late:
+                return SourceTimeout(
+                    f"{self._name} did not answer within {limit_s:g} s"
+                    " (`open_timeout_s` in [capture])"
+                )
+            case av.error.HTTPError():
+                reason, text = "rejected", f"{self._name} will not stream: {_plain(error)}"
+            case ConnectionRefusedError():
+                reason = "unreachable"
+                text = f"nothing listens at {self._name}; check its address and that it is on"
+            case av.error.InvalidDataError():
+                reason = "protocol"
+                text = f"{self._name} does not answer as an RTSP server; check address and port"
+            case _:
+                reason = "unreachable"
+                text = f"{self._name} cannot be reached ({_plain(error)}); check its address"
+        return SourceError(text, reason=reason)
+
+
+def host_of(url: str) -> str:
+    """`host:port` of a URL whose password may hold any character; never part of the password."""
+    rest = url.partition("://")[2].rpartition("@")[2]
+    return rest.partition("/")[0].partition("?")[0]
+
+
+def _plain(error: Exception) -> str:
+    """FFmpeg's message without the URL that `str` would add."""
+    return getattr(error, "strerror", None) or type(error).__name__

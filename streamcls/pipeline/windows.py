@@ -1,0 +1,133 @@
+"""Frames in, windows out: the grid, the ring and coverage of one stream. No threads, no waiting."""
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from streamcls.clock import Clock
+from streamcls.frames import Frame, RawImage, RgbImage, Window
+from streamcls.pipeline.ring import FrameRing
+from streamcls.pipeline.timeline import Timeline
+from streamcls.transforms.grid import GridSampler, WindowPlan
+
+
+@dataclass(slots=True)
+class WindowStats:
+    """Counts for the metrics; written by the stream's capture thread only."""
+
+    frames_converted: int = 0
+    windows: int = 0
+    """Whole windows with enough coverage."""
+    windows_dropped: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class _Held:
+    """The latest frame: converted only once an instant is known to show it."""
+
+    frame: Frame
+    rgb: RgbImage | None = None
+
+
+class WindowAssembler:
+    """Closes the windows of one stream.
+
+    Only frames that show at a grid instant some window needs are converted, each once, however
+    many instants and windows share it. A window never spans two stream epochs.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        plan: WindowPlan,
+        *,
+        convert: Callable[[RawImage], RgbImage],
+        min_coverage: float,
+        live: bool,
+        clock: Clock,
+    ) -> None:
+        self.stats = WindowStats()
+        self.timeline = Timeline()
+        self._stream = stream
+        self._plan = plan
+        self._convert = convert
+        self._min_coverage = min_coverage
+        self._live = live
+        self._clock = clock
+        self._capacity = plan.span_steps + 1
+        self._ring = FrameRing(self._capacity)
+        self._frames_before = [0] * self._capacity
+        self._grid = GridSampler(plan.step_s)
+        self._held: _Held | None = None
+        self._frames = 0
+        self._epoch_utc_s = 0.0
+
+    def push(self, frame: Frame) -> list[Window]:
+        """Take the next decoded frame; returns the windows that it closes, oldest first."""
+        if self.timeline.place(frame):
+            self._begin_epoch(frame)
+        media_s = self.timeline.media_s
+        shown_before, shown_now = self._grid.push(media_s)
+        closed = [window for j in shown_before if (window := self._show(j, self._held, frame))]
+        self._frames += 1
+        self._held = _Held(frame)
+        closed += [window for j in shown_now if (window := self._show(j, self._held, frame))]
+        return closed
+
+    def _begin_epoch(self, first: Frame) -> None:
+        self._grid = GridSampler(self._plan.step_s)
+        self._held = None
+        self._frames = 0
+        self._epoch_utc_s = first.arrival_utc_s
+
+    def _show(self, instant: int, held: _Held | None, closing: Frame) -> Window | None:
+        """Note that a frame shows at an instant; the window that ends there, if one does."""
+        if held is None or not self._plan.needs(instant):
+            return None
+        if held.rgb is None:
+            held.rgb = self._convert(held.frame.image)
+            self.stats.frames_converted += 1
+        self._ring.put(instant, held.rgb)
+        self._frames_before[instant % self._capacity] = self._frames
+        start = self._plan.closes(instant)
+        return None if start is None else self._close(start, instant, closing)
+
+    def _close(self, start: int, end: int, closing: Frame) -> Window | None:
+        coverage = self._coverage(start, end)
+        if coverage < self._min_coverage:
+            self.stats.windows_dropped["coverage"] += 1
+            return None
+        self.stats.windows += 1
+        start_s, end_s = self._grid.time_of(start), self._grid.time_of(end)
+        # The last instant passed this long before the frame that proves what showed at it.
+        since_end_s = float(self.timeline.media_s - end_s) if self._live else 0.0
+        if self._live:
+            end_utc_s = closing.arrival_utc_s - since_end_s
+        else:
+            # Played faster than life: wall time is counted from the epoch's first frame.
+            end_utc_s = self._epoch_utc_s + float(end * self._plan.step_s)
+        return Window(
+            stream=self._stream,
+            stream_epoch=self.timeline.epoch,
+            clip=self._ring.gather(self._plan.instants(start)),
+            start_s=start_s,
+            end_s=end_s,
+            start_utc_s=end_utc_s - float(end_s - start_s),
+            end_utc_s=end_utc_s,
+            coverage=coverage,
+            arrival_monotonic_s=closing.arrival_monotonic_s - since_end_s,
+            closed_monotonic_s=self._clock.monotonic_s(),
+        )
+
+    def _coverage(self, start: int, end: int) -> float:
+        """Decoded frames in (start, end] over those the stream's real rate promises, at most 1."""
+        interval_s = self.timeline.frame_interval_s
+        if interval_s is None:
+            return 1.0
+        # The small term keeps 60 expected frames 60 where the float quotient is 59.999.
+        expected = math.floor(float(self._plan.span_s) / interval_s + 1e-6)
+        decoded = (
+            self._frames_before[end % self._capacity] - self._frames_before[start % self._capacity]
+        )
+        return 1.0 if decoded >= expected else decoded / expected

@@ -1,0 +1,54 @@
+"""What every test may use, and the rule for tests that need more than Python packages.
+
+STREAMCLS_REQUIRE names the markers whose needs are known to be there (CI sets it): such a test
+fails instead of being skipped.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+REQUIRED = set(filter(None, os.environ.get("STREAMCLS_REQUIRE", "").split(",")))
+
+
+@cache
+def _has_rtsp_server() -> bool:
+    probe = "import gi; gi.require_version('GstRtspServer', '1.0')"
+    python = "/usr/bin/python3"
+    if not os.path.exists(python):
+        return False
+    return subprocess.run([python, "-c", probe], capture_output=True, check=False).returncode == 0
+
+
+@cache
+def _has_gpu() -> bool:
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
+    "rtsp": (
+        _has_rtsp_server,
+        "apt-get install gir1.2-gst-rtsp-server-1.0 python3-gst-1.0 gstreamer1.0-plugins-good"
+        " gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav",
+    ),
+    "gpu": (_has_gpu, "a CUDA device and a torch built for it"),
+    "systemd": (lambda: shutil.which("systemd-analyze") is not None, "apt-get install systemd"),
+}
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what cannot run here, saying what to install; fail it where CI says that it can."""
+    for marker, (available, remedy) in NEEDS.items():
+        if item.get_closest_marker(marker) and not available():
+            if marker in REQUIRED:
+                pytest.fail(f"{marker} is required here and missing: {remedy}")
+            pytest.skip(f"needs: {remedy}")

@@ -1,0 +1,122 @@
+"""The backlog: newest first per live stream, nothing lost where nothing may be, no one starved."""
+
+import threading
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamcls.frames import Window
+from streamcls.pipeline.backlog import Backlog
+from tests.pipeline.stubs import window
+
+RUNNING = threading.Event()
+
+
+def put(backlog: Backlog, item: Window, *, lossless: bool = False) -> bool:
+    return backlog.put(item, lossless=lossless, cancelled=RUNNING)
+
+
+def streams(taken: object) -> list[str]:
+    assert isinstance(taken, list)
+    return [item.stream for item in taken]
+
+
+def test_a_newer_window_of_a_live_stream_replaces_the_waiting_one_and_is_counted() -> None:
+    backlog = Backlog()
+    for end_s in (1, 2, 3):
+        put(backlog, window("a", end_s))
+    taken = backlog.take(8, 0)
+    assert taken is not None
+    assert [float(item.end_s) for item in taken if isinstance(item, Window)] == [3]
+    assert backlog.superseded("a") == 2
+
+
+def test_a_batch_holds_one_window_of_each_stream_before_a_second_of_any() -> None:
+    backlog = Backlog()
+    for stream in ("a", "a", "b", "c"):
+        put(backlog, window(stream), lossless=True)
+    assert streams(backlog.take(8, 0)) == ["a", "b", "c", "a"]
+
+
+@given(st.integers(1, 4), st.integers(2, 9))
+def test_no_stream_starves_however_small_the_batch(batch: int, count: int) -> None:
+    backlog, names = Backlog(), [f"s{i}" for i in range(9)][:count]
+    served: list[str] = []
+    for _ in range(3 * count):
+        for name in names:  # every stream always has a window ready
+            put(backlog, window(name))
+        served += streams(backlog.take(batch, 0))
+    for start in range(0, len(served) - count + 1):
+        assert len(set(served[start : start + count])) == count
+
+
+def test_a_lossless_producer_waits_for_room_and_loses_nothing() -> None:
+    backlog, total = Backlog(), 20
+    ends = [float(i) for i in range(total)]
+    producer = threading.Thread(
+        target=lambda: [put(backlog, window("file", end), lossless=True) for end in ends]
+    )
+    producer.start()
+    got: list[float] = []
+    while len(got) < total:
+        taken = backlog.take(1, timeout_s=10)
+        assert taken, "the producer stopped producing"
+        got += [float(item.end_s) for item in taken if isinstance(item, Window)]
+    producer.join(10)
+    assert got == ends
+    assert backlog.superseded("file") == 0
+
+
+def test_a_waiting_producer_is_let_go_by_its_stop_and_by_the_close() -> None:
+    for release in ("stop", "close"):
+        backlog, stop, results = Backlog(), threading.Event(), []
+        for _ in range(2):
+            put(backlog, window("file"), lossless=True)
+        producer = threading.Thread(
+            target=lambda backlog=backlog, stop=stop, results=results: results.append(
+                backlog.put(window("file"), lossless=True, cancelled=stop)
+            )
+        )
+        producer.start()
+        stop.set() if release == "stop" else backlog.close()
+        producer.join(10)
+        assert results == [False]
+
+
+def test_what_waits_at_the_close_is_still_taken_and_then_there_is_no_more() -> None:
+    backlog = Backlog()
+    put(backlog, window("a"))
+    backlog.close()
+    backlog.close()
+    assert not put(backlog, window("b"))
+    assert streams(backlog.take(8, 0)) == ["a"]
+    assert backlog.take(8, 0) is None
+
+
+def test_an_empty_backlog_gives_an_empty_list_after_the_timeout() -> None:
+    assert Backlog().take(8, timeout_s=0.01) == []
+
+
+def test_a_note_keeps_its_place_after_the_windows_before_it_and_is_never_dropped() -> None:
+    backlog = Backlog()
+    said: list[str] = []
+
+    def note() -> None:
+        said.append("lost")
+
+    put(backlog, window("a", 1))
+    backlog.note("a", note)
+    taken = backlog.take(8, 0)
+    assert taken is not None
+    assert isinstance(taken[0], Window)
+    assert taken[1] is note
+    backlog.note("a", note)
+    put(backlog, window("a", 2))
+    put(backlog, window("a", 3))
+    taken = backlog.take(8, 0)
+    assert taken is not None
+    assert taken[0] is note
+    assert len(taken) == 2
+    backlog.close()
+    backlog.note("a", note)
+    assert backlog.take(8, 0) == [note]

@@ -1,0 +1,190 @@
+"""Windows: whole, from one epoch, with honest coverage, each frame converted at most once."""
+
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamcls.frames import Frame, Window
+from streamcls.pipeline.windows import WindowAssembler
+from streamcls.transforms import ClipSpec, WindowPlan
+from tests.pipeline.stubs import CountingConvert, ManualClock, frame
+
+SPEC = ClipSpec(num_frames=4, sampling_rate=6, trained_fps=30, short_side=4, crop=4)
+RATES = [Fraction(5), Fraction(25), Fraction(30000, 1001), Fraction(60)]
+
+
+def assembler(
+    convert: CountingConvert,
+    *,
+    stride_s: float = 0.4,
+    min_coverage: float = 0.0,
+    live: bool = True,
+    spec: ClipSpec = SPEC,
+) -> WindowAssembler:
+    return WindowAssembler(
+        "cam",
+        WindowPlan.of(spec, stride_s),
+        convert=convert,
+        min_coverage=min_coverage,
+        live=live,
+        clock=ManualClock(),
+    )
+
+
+def steady(count: int, fps: Fraction | int = 25, *, first: int = 0) -> list[Frame]:
+    """Frames at a constant rate, each showing its own number."""
+    return [
+        frame(Fraction(i) / fps, i, arrival_s=float(i / fps)) for i in range(first, first + count)
+    ]
+
+
+def push_all(line: WindowAssembler, frames: list[Frame]) -> list[Window]:
+    return [window for f in frames for window in line.push(f)]
+
+
+def shown(window: Window) -> list[int]:
+    """The numbers that a window's pictures show."""
+    return [int(value) for value in window.clip[:, 0, 0, 0]]
+
+
+def test_a_window_holds_every_fifth_frame_of_25_fps() -> None:
+    windows = push_all(assembler(CountingConvert()), steady(41))
+    assert [shown(window) for window in windows] == [
+        [0, 5, 10, 15],
+        [10, 15, 20, 25],
+        [20, 25, 30, 35],
+    ]
+    assert [(w.start_s, w.end_s) for w in windows][1] == (Fraction(2, 5), Fraction(1))
+    assert all(w.coverage == 1 for w in windows)
+
+
+def test_a_window_that_ends_on_a_frame_closes_with_that_frame_and_waits_for_no_other() -> None:
+    line = assembler(CountingConvert())
+    assert push_all(line, steady(15)) == []
+    assert len(line.push(steady(1, first=15)[0])) == 1
+
+
+@given(
+    st.sampled_from(RATES),
+    st.floats(0.02, 3),
+    st.lists(st.booleans(), min_size=30, max_size=150),
+)
+@settings(max_examples=60)
+def test_whatever_is_lost_needed_frames_are_converted_once_and_others_never(
+    fps: Fraction, stride_s: float, kept: list[bool]
+) -> None:
+    convert = CountingConvert()
+    line = assembler(convert, stride_s=stride_s)
+    frames = [f for f, keep in zip(steady(len(kept), fps), kept, strict=True) if keep]
+    windows = push_all(line, frames)
+    assert len(convert.values) == len(set(convert.values)) == line.stats.frames_converted
+    in_windows = {value for window in windows for value in shown(window)}
+    assert in_windows <= set(convert.values)
+    if windows and line.timeline.epoch == 1:
+        plan = WindowPlan.of(SPEC, stride_s)
+        last = int(windows[-1].end_s / plan.step_s)
+        # All that was converted up to the last window was in a window, or fills a first one.
+        needed = sum(plan.needs(j) for j in range(last + 1))
+        assert len([v for v in convert.values if v / fps <= windows[-1].end_s]) <= needed
+
+
+@given(st.sampled_from(RATES), st.lists(st.booleans(), min_size=40, max_size=150))
+@settings(max_examples=60)
+def test_each_picture_is_the_last_one_at_or_before_its_instant(
+    fps: Fraction, kept: list[bool]
+) -> None:
+    frames = [f for f, keep in zip(steady(len(kept), fps), kept, strict=True) if keep]
+    line = assembler(CountingConvert())
+    for window in push_all(line, frames):
+        for i, value in enumerate(shown(window)):
+            instant = window.start_s + i * SPEC.frame_interval_s
+            earlier = [f.media_s for f in frames if f.media_s is not None and f.media_s <= instant]
+            assert Fraction(value) / fps == max(earlier)
+
+
+@given(st.lists(st.sampled_from(["steady", "leap", "back", "size", "reconnect"]), max_size=12))
+@settings(max_examples=60)
+def test_no_window_spans_two_epochs(script: list[str]) -> None:
+    line, time, epoch_of, width = assembler(CountingConvert()), Fraction(0), {}, 4
+    number = 0
+    for act in ["steady", *script, "steady"]:
+        if act == "leap":
+            time += 5
+        elif act == "back":
+            time -= 3
+        elif act == "size":
+            width = 10 - width
+        elif act == "reconnect":
+            line.timeline.reconnected()
+        for _ in range(20):
+            number = (number + 1) % 256
+            windows = line.push(frame(time, number, arrival_s=float(time), width=width))
+            epoch_of[number] = line.timeline.epoch
+            for window in windows:
+                assert {epoch_of[value] for value in shown(window)} == {window.stream_epoch}
+            time += Fraction(1, 10)
+
+
+def test_windows_start_one_stride_apart() -> None:
+    windows = push_all(assembler(CountingConvert(), stride_s=1.0), steady(200))
+    assert {b.start_s - a.start_s for a, b in pairwise(windows)} == {Fraction(1)}
+
+
+def test_a_fine_stride_shares_frames_between_windows() -> None:
+    convert = CountingConvert()
+    windows = push_all(assembler(convert, stride_s=0.04), steady(60))
+    assert shown(windows[0]) == [0, 5, 10, 15]
+    assert shown(windows[1]) == [1, 6, 11, 16]
+    assert convert.values == list(range(60))
+
+
+def test_between_windows_that_do_not_touch_nothing_is_converted() -> None:
+    convert = CountingConvert()
+    push_all(assembler(convert, stride_s=2.0), steady(101))
+    assert convert.values == [0, 5, 10, 15, 50, 55, 60, 65, 100]
+
+
+def test_a_window_with_too_few_frames_is_counted_and_not_given() -> None:
+    line = assembler(CountingConvert(), min_coverage=0.8, stride_s=0.6)
+    frames = steady(200)
+    gap = [f for f in frames if not 60 <= f.media_s * 25 < 75]  # type: ignore[operator]
+    windows = push_all(line, gap)
+    assert line.stats.windows_dropped["coverage"] in (1, 2)
+    assert line.stats.windows == len(windows)
+    assert all(window.coverage >= 0.8 for window in windows)
+
+
+@pytest.mark.parametrize("fps", RATES)
+def test_a_healthy_camera_has_full_coverage_at_any_rate(fps: Fraction) -> None:
+    line = assembler(CountingConvert(), min_coverage=0.99)
+    assert push_all(line, steady(int(20 * fps), fps))
+    assert not line.stats.windows_dropped
+
+
+def test_times_of_a_live_window_count_from_its_last_instant() -> None:
+    # 10 fps off the grid by 0.05 s: what shows at an instant is known 0.05 s after it.
+    frames = [frame(0), *(frame(Fraction(i, 10) + Fraction(1, 20)) for i in range(9))]
+    frames = [frame(f.media_s, arrival_s=100 + float(f.media_s or 0)) for f in frames]
+    window = push_all(assembler(CountingConvert()), frames)[0]
+    assert window.end_s == Fraction(3, 5)
+    assert window.arrival_monotonic_s == pytest.approx(100.6)
+    assert window.end_utc_s - window.start_utc_s == pytest.approx(0.6)
+    assert window.end_utc_s == pytest.approx(1_700_000_100.6)
+
+
+def test_a_file_played_fast_has_the_wall_time_of_its_content() -> None:
+    frames = [frame(f.media_s, arrival_s=50.0) for f in steady(41)]
+    windows = push_all(assembler(CountingConvert(), live=False), frames)
+    assert [w.end_utc_s - 1_700_000_050 for w in windows] == pytest.approx([0.6, 1.0, 1.4])
+
+
+def test_a_clip_is_a_copy_that_later_frames_do_not_change() -> None:
+    line = assembler(CountingConvert())
+    first = push_all(line, steady(16))[0]
+    before = first.clip.copy()
+    push_all(line, steady(100, first=16))
+    assert np.array_equal(first.clip, before)

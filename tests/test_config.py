@@ -1,0 +1,123 @@
+"""Settings: every error names the key; nothing misspelt is ignored; no password survives."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamcls.config import (
+    Pace,
+    Settings,
+    check_files,
+    load_settings,
+    parse_settings,
+    redact,
+    scheme_of,
+)
+from streamcls.errors import ConfigError
+
+STREAM = '[[streams]]\nid = "cam"\nurl = "clip.mp4"\n'
+
+
+def test_the_smallest_file_names_one_stream() -> None:
+    settings = parse_settings(STREAM, folder=Path("/videos"))
+    assert settings.streams[0].url == "/videos/clip.mp4"
+    assert settings.streams[0].pace is Pace.REALTIME
+    assert settings.publish.endpoint.startswith("tcp://127.0.0.1:")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (STREAM + "fps = 5", ["unknown key `fps`", "streams[0]", "stride_s"]),
+        ("speed = 3\n" + STREAM, ["unknown key `speed`", "windows"]),
+        (STREAM + "[windows]\nstride = 1", ["unknown key `stride`", "[windows]", "stride_s"]),
+        (STREAM + "[windows]\nstride_s = 0", ["windows.stride_s", "> 0"]),
+        (STREAM + "stride_s = -1", ["streams[0].stride_s", "> 0"]),
+        (STREAM + '[windows]\nstride_s = "1"', ["windows.stride_s", "`float`", "`str`"]),
+        (STREAM + "[windows]\nmin_coverage = 1.5", ["windows.min_coverage", "<= 1"]),
+        (STREAM + STREAM, ["'cam' is used twice"]),
+        (STREAM.replace("cam", "Cam 1"), ["`id` is 'Cam 1'", "a-z"]),
+        (STREAM.replace("clip.mp4", "ftp://host/x"), ["unknown scheme 'ftp'", "rtsp://"]),
+        (STREAM.replace("clip.mp4", "rtsp:///x"), ["names no host"]),
+        (STREAM + 'pace = "slow"', ["streams[0].pace", "slow", "'fastest'"]),
+        ("streams = []", ["no [[streams]]"]),
+        ("[model]\n", ["streams"]),
+        ("[[streams]\n", ["not valid TOML"]),
+        ('[[streams]]\nid = "cam"\n', ["url"]),
+        (STREAM + '[publish]\nendpoint = "5599"', ["`endpoint` is '5599'", "tcp://"]),
+        (STREAM + "[http]\nport = 70000", ["http.port", "65535"]),
+        (STREAM + "[capture]\nbackoff_min_s = 60", ["backoff_max_s"]),
+        (STREAM + "[decisions]\non_threshold = 7", ["decisions.on_threshold", "<= 1"]),
+    ],
+)
+def test_an_error_names_the_key_in_one_line(text: str, words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_settings(text)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert [word for word in words if word not in message] == []
+    assert caught.value.exit_code == 2
+
+
+def test_a_missing_file_a_directory_and_bad_text_are_named(tmp_path: Path) -> None:
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe\x00")
+    for path, word in [(tmp_path / "no.toml", "not exist"), (tmp_path, "directory"), (binary, "read")]:
+        with pytest.raises(ConfigError, match=word) as caught:
+            load_settings(path)
+        assert str(path) in str(caught.value)
+
+
+def test_relative_paths_are_taken_from_the_configurations_folder(tmp_path: Path) -> None:
+    config = tmp_path / "streamcls.toml"
+    config.write_text('[model]\npath = "mine.safetensors"\n' + STREAM)
+    settings = load_settings(config)
+    assert settings.streams[0].url == str(tmp_path / "clip.mp4")
+    assert settings.model.path == str(tmp_path / "mine.safetensors")
+
+
+def test_video_files_that_are_not_there_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    settings = parse_settings(STREAM, folder=tmp_path)
+    with pytest.raises(ConfigError, match="'cam'.*clip.mp4 does not exist"):
+        check_files(settings)
+    (tmp_path / "clip.mp4").mkdir()
+    with pytest.raises(ConfigError, match="is a directory"):
+        check_files(settings)
+
+
+def test_the_shipped_configuration_lists_every_setting_with_its_default() -> None:
+    path = Path(__file__).parent.parent / "configs" / "streamcls.toml"
+    text = path.read_text()
+    shipped = load_settings(path)
+    defaults = Settings(streams=shipped.streams)
+    for section in Settings.__struct_fields__[1:]:
+        for key in getattr(defaults, section).__struct_fields__:
+            assert f"\n{key} = " in text or f"\n# {key} = " in text, f"[{section}] {key}"
+        assert getattr(shipped, section) == getattr(defaults, section), section
+
+
+secret = st.from_regex(r"[A-Za-z0-9@:/!$%_.-]{8,20}", fullmatch=True)
+
+
+@given(secret, st.sampled_from(["rtsp", "rtsps", "http"]))
+def test_no_password_survives_redaction(password: str, scheme: str) -> None:
+    text = f"cannot open '{scheme}://admin:{password}@10.0.0.9:554/live': timed out"
+    assert password not in redact(text)
+    assert "timed out" in redact(text)
+    query = f"{scheme}://10.0.0.9/live?user=admin&password={password.replace('/', '')}&channel=1"
+    assert password.replace("/", "") not in redact(query)
+
+
+def test_redaction_keeps_what_is_no_secret() -> None:
+    assert redact("rtsp://u:p@10.0.0.9/live: refused") == "rtsp://***@10.0.0.9/live: refused"
+    assert redact("/videos/a.mp4 is cut short") == "/videos/a.mp4 is cut short"
+
+
+@pytest.mark.parametrize(
+    ("url", "scheme"),
+    [("/a/b.mp4", "file"), ("file:///a.mp4", "file"), ("a:b.mp4", "a"), ("webcam:0", "webcam")],
+)
+def test_schemes(url: str, scheme: str) -> None:
+    assert scheme_of(url) == scheme
