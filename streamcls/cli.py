@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from streamcls import cli_models
 from streamcls.errors import StreamclsError
 
 if TYPE_CHECKING:
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Turn live video into label events.", no_args_is_help=True, add_completion=False
 )
-models_app = typer.Typer(help="Model files and networks.", no_args_is_help=True)
-app.add_typer(models_app, name="models")
+app.add_typer(cli_models.app, name="models")
 
 ConfigPath = Annotated[Path, typer.Argument(help="TOML file; see configs/streamcls.toml.")]
 Endpoint = Annotated[str, typer.Argument(help="The daemon's [publish] endpoint.")]
@@ -97,6 +96,52 @@ def watch(
 
 
 @app.command()
+def finetune(
+    data_dir: Annotated[Path, typer.Argument(help="Holds train/<class>/ and val/<class>/ videos.")],
+    model: Annotated[
+        str, typer.Option(help="A network (`streamcls models list`) or a model file to start from.")
+    ],
+    out: Annotated[Path, typer.Option(help="The .safetensors model file to write.")],
+    epochs: int = 10,
+    batch_size: int = 8,
+    lr: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
+    head_only: Annotated[bool, typer.Option(help="Train the new head alone.")] = False,
+    flip: Annotated[
+        bool, typer.Option(help="Add mirror images; no label may name a side.")
+    ] = False,
+    background: Annotated[
+        str | None, typer.Option(help="The class that shall open no event.")
+    ] = None,
+    seed: int = 0,
+    workers: Annotated[int, typer.Option(help="Processes that read videos.")] = 2,
+    device: str = "auto",
+) -> None:
+    """Train a network on folders of clips and write the model file to serve."""
+    from streamcls.finetune.train import Recipe, finetune
+
+    recipe = Recipe(
+        epochs=epochs,
+        batch_size=batch_size,
+        lr=lr,
+        freeze_backbone=head_only,
+        flip={} if flip else None,
+        seed=seed,
+        workers=workers,
+    )
+    report = finetune(
+        data_dir, model=model, out=out, recipe=recipe, background_label=background, device=device
+    )
+    console = Console()
+    for reason in report.skipped:
+        console.print(f"skipped: {reason}", style="yellow", markup=False, soft_wrap=True)
+    metrics = ", ".join(f"{name} {value:.3f}" for name, value in report.metrics.items())
+    console.print(f"wrote {report.path}: {metrics}", markup=False, soft_wrap=True)
+    console.print(
+        f"serve it: set [model] path = {str(report.path)!r}", markup=False, soft_wrap=True
+    )
+
+
+@app.command()
 def check(config: ConfigPath) -> None:
     """Validate a configuration file, its video files and its model file."""
     from streamcls.config import check_files, load_settings
@@ -137,8 +182,8 @@ def _stopped_by_signals(daemon: "Daemon") -> Iterator[None]:
         signal.signal(number, old[number])
         daemon.stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        old[number] = signal.signal(number, handler)
+    for caught in (signal.SIGTERM, signal.SIGINT):
+        old[caught] = signal.signal(caught, handler)
     try:
         yield
     finally:

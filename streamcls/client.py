@@ -1,8 +1,8 @@
 """What a consumer process imports. Needs neither torch nor av.
 
-    with Subscriber("tcp://127.0.0.1:5599", kinds=["event"]) as messages:
-        for message in messages:
-            print(message.subject, message.data.transition, message.data.label)
+with Subscriber("tcp://127.0.0.1:5599", kinds=["event"]) as messages:
+    for message in messages:
+        print(message.subject, message.data.transition, message.data.label)
 """
 
 from collections.abc import Iterable, Iterator

@@ -17,7 +17,7 @@ from importlib.metadata import version
 import msgspec
 
 from streamcls.clock import Clock, SystemClock
-from streamcls.config import Settings, check_files
+from streamcls.config import Settings, check_files, redact
 from streamcls.errors import StreamclsError
 from streamcls.events import EndReason, Payload, StatusData, Writer
 from streamcls.frames import Prediction
@@ -88,6 +88,7 @@ class Daemon:
                 clock=self._clock,
                 on_status=self._status_changed,
                 on_lost=self._lost,
+                on_end=self._capture_ended,
             )
             for stream in settings.streams
         }
@@ -165,7 +166,7 @@ class Daemon:
                 notice = self._notices.get(timeout=_TICK_S)
             except queue.Empty:
                 for line in self._lines.values():
-                    line.capture.check_stale()
+                    line.capture.check_stale(self._clock.monotonic_s())
                 continue
             if isinstance(notice, _Stop):
                 return notice.error
@@ -176,7 +177,7 @@ class Daemon:
         """Ask everyone to stop, then wait for all, from the sources to the socket."""
         self._stopping = True
         for line in self._lines.values():
-            line.stop()
+            line.capture.stop()
         deadline = self._clock.monotonic_s() + _CAPTURE_STOP_S
         for line in self._lines.values():
             line.capture.join(max(0.0, deadline - self._clock.monotonic_s()))
@@ -243,9 +244,13 @@ class Daemon:
         if status.state in ("failed", "stopped"):
             # A subscriber takes these as a stream's last word: first what was seen before.
             self._backlog.note(stream, post)
-            self._notices.put(_Finished(stream))
         else:
             post()
+
+    def _capture_ended(self, stream: str, error: BaseException | None) -> None:
+        if error:
+            log.error("%s: ended: %s", stream, redact(str(error)))
+        self._notices.put(_Finished(stream))
 
     def _lost(self, stream: str) -> None:
         why: EndReason = "shutdown" if self._stopping else "stream_lost"

@@ -5,7 +5,6 @@ the two halves share nothing but the backlog between them.
 """
 
 import random
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
@@ -50,12 +49,14 @@ class StreamLine:
         clock: Clock,
         on_status: Callable[[str, StatusData], None],
         on_lost: Callable[[str], None],
+        on_end: Callable[[str, BaseException | None], None],
     ) -> None:
         """Store the parts; `capture.start()` sets the stream going.
 
         Args:
             on_status: told each change of the stream's state, on the capture thread.
             on_lost: told that a connection's frames are over, before its status changes.
+            on_end: told that the capture thread is over, and of the error that ended it.
         """
         spec = model.manifest.clip_spec
         self.settings = stream
@@ -67,6 +68,7 @@ class StreamLine:
             on_frame=self.feed,
             on_status=on_status,
             on_lost=self._disconnected,
+            on_end=on_end,
             clock=clock,
             random=random.Random(),
         )
@@ -85,16 +87,10 @@ class StreamLine:
         self._boot_id = boot_id
         self._clock = clock
         self._on_lost = on_lost
-        self._cancelled = threading.Event()
         self._warm = False
         self._decider = Decider(self._labels, decision_policy(settings.decisions, model))
         self._event_ids: dict[int, str] = {}
         self._events_started = 0
-
-    def stop(self) -> None:
-        """Signal the capture, and any wait of its for room in the backlog. Idempotent."""
-        self._cancelled.set()
-        self.capture.stop()
 
     def counts(self) -> StreamCounts:
         """What the stages counted so far."""
@@ -118,7 +114,7 @@ class StreamLine:
         for window in self._assembler.push(frame):
             self._warm = True
             lossless = not self.settings.is_live
-            self._backlog.put(window, lossless=lossless, cancelled=self._cancelled)
+            self._backlog.put(window, lossless=lossless, cancelled=self.capture.stopping)
         return self._warm
 
     def _disconnected(self, stream: str, _reason: str) -> None:

@@ -3,11 +3,13 @@
     /usr/bin/python3 rtsp_server.py --codec h264 --user admin --password secret
     /usr/bin/python3 rtsp_server.py --file clip.mp4
 
-Prints its URL once it can be asked. A file must be an mp4 of H.264 or H.265; it is sent as it is
-encoded, at its own pace, from its start for each client, and its end is the end of the stream.
+Prints its URL once it can be asked, and ends when its standard input is closed. A file must be an
+mp4 of `--codec`; it is sent as it is encoded, at its own pace, from its start for each client, and
+its end is the end of the stream.
 """
 
 import argparse
+import sys
 
 import gi
 
@@ -50,7 +52,11 @@ def main() -> None:
     if not server.attach(None):
         raise SystemExit(f"port {options.port} is taken")
     print(f"rtsp://127.0.0.1:{server.get_bound_port()}/cam", flush=True)
-    GLib.MainLoop().run()
+    loop = GLib.MainLoop()
+    GLib.io_add_watch(
+        sys.stdin.fileno(), GLib.PRIORITY_DEFAULT, GLib.IO_HUP, lambda *_: loop.quit()
+    )
+    loop.run()
 
 
 def pipeline(options: argparse.Namespace) -> str:

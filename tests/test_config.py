@@ -64,7 +64,11 @@ def test_an_error_names_the_key_in_one_line(text: str, words: list[str]) -> None
 def test_a_missing_file_a_directory_and_bad_text_are_named(tmp_path: Path) -> None:
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe\x00")
-    for path, word in [(tmp_path / "no.toml", "not exist"), (tmp_path, "directory"), (binary, "read")]:
+    for path, word in [
+        (tmp_path / "no.toml", "not exist"),
+        (tmp_path, "directory"),
+        (binary, "read"),
+    ]:
         with pytest.raises(ConfigError, match=word) as caught:
             load_settings(path)
         assert str(path) in str(caught.value)
@@ -80,7 +84,7 @@ def test_relative_paths_are_taken_from_the_configurations_folder(tmp_path: Path)
 
 def test_video_files_that_are_not_there_are_refused_before_anything_starts(tmp_path: Path) -> None:
     settings = parse_settings(STREAM, folder=tmp_path)
-    with pytest.raises(ConfigError, match="'cam'.*clip.mp4 does not exist"):
+    with pytest.raises(ConfigError, match=r"'cam'.*clip.mp4 does not exist"):
         check_files(settings)
     (tmp_path / "clip.mp4").mkdir()
     with pytest.raises(ConfigError, match="is a directory"):

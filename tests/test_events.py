@@ -106,7 +106,9 @@ def test_topics_round_trip_and_no_stream_is_a_prefix_of_another(stream: str, kin
     assert not topic(stream + "0", kind).startswith(topic(stream, kind))
 
 
-@pytest.mark.parametrize("text", ["", "streamcls/v1/cam/event", "streamcls/v2/cam/event/", "a/b/c/d/"])
+@pytest.mark.parametrize(
+    "text", ["", "streamcls/v1/cam/event", "streamcls/v2/cam/event/", "a/b/c/d/"]
+)
 def test_other_topics_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a topic"):
         parse_topic(text)
@@ -114,7 +116,7 @@ def test_other_topics_are_refused(text: str) -> None:
 
 @given(st.binary(max_size=200))
 def test_garbage_is_a_value_error_and_nothing_else(body: bytes) -> None:
-    with pytest.raises(ValueError, match="schema|topic"):
+    with pytest.raises(ValueError, match=r"schema|topic"):
         decode(topic("cam", "event").encode(), body)
 
 

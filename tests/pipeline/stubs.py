@@ -1,10 +1,8 @@
 """Small parts for tests of the pure stages: a settable clock, frames and windows without video."""
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, cast
 
 import numpy as np
 
@@ -42,7 +40,8 @@ def frame(
 
 
 def as_is(image: RawImage) -> RgbImage:
-    return cast(Any, image).pixels
+    assert isinstance(image, BgrImage)
+    return image.pixels
 
 
 class CountingConvert:
@@ -71,5 +70,3 @@ def window(stream: str = "cam", end_s: float = 1.0, *, epoch: int = 1) -> Window
         arrival_monotonic_s=0.0,
         closed_monotonic_s=0.0,
     )
-
-

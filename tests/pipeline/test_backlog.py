@@ -46,7 +46,7 @@ def test_no_stream_starves_however_small_the_batch(batch: int, count: int) -> No
         for name in names:  # every stream always has a window ready
             put(backlog, window(name))
         served += streams(backlog.take(batch, 0))
-    for start in range(0, len(served) - count + 1):
+    for start in range(len(served) - count + 1):
         assert len(set(served[start : start + count])) == count
 
 
@@ -69,7 +69,8 @@ def test_a_lossless_producer_waits_for_room_and_loses_nothing() -> None:
 
 def test_a_waiting_producer_is_let_go_by_its_stop_and_by_the_close() -> None:
     for release in ("stop", "close"):
-        backlog, stop, results = Backlog(), threading.Event(), []
+        backlog, stop = Backlog(), threading.Event()
+        results: list[bool] = []
         for _ in range(2):
             put(backlog, window("file"), lossless=True)
         producer = threading.Thread(

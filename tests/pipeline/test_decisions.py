@@ -34,9 +34,7 @@ class Run:
 
     def push(self, time_s: float, pan: float, *, epoch: int = 1, shake: float = 0.0) -> None:
         scores = np.array([1 - pan - shake, pan, shake])
-        self._note(
-            self.decider.push(scores, stream_epoch=epoch, time_s=time_s, utc_s=1e9 + time_s)
-        )
+        self._note(self.decider.push(scores, stream_epoch=epoch, time_s=time_s, utc_s=1e9 + time_s))
 
     def end(self) -> None:
         self._note(self.decider.end_all())

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -46,7 +47,7 @@ def test_what_is_posted_arrives_in_order_with_contiguous_sequences() -> None:
     with publishing() as publisher, Subscriber(publisher.endpoint) as messages:
         assert publisher.subscribed.wait(SOON_S)
         for i in range(200):
-            publisher.post(lambda i=i: [("cam", status(str(i))), ("cam10", status(str(i)))])
+            publisher.post(partial(list, [("cam", status(str(i))), ("cam10", status(str(i)))]))
         received = [messages.receive(SOON_S) for _ in range(400)]
     for stream in ("cam", "cam10"):
         mine = [r[0] for r in received if r and r[0].subject == stream]
@@ -78,7 +79,7 @@ def test_everything_posted_before_the_stop_is_sent() -> None:
     with publishing() as publisher, Subscriber(publisher.endpoint) as messages:
         assert publisher.subscribed.wait(SOON_S)
         for i in range(50):
-            publisher.post(lambda i=i: [("cam", status(str(i)))])
+            publisher.post(partial(list, [("cam", status(str(i)))]))
         publisher.stop()
         publisher.stop()
         assert publisher.join(SOON_S)

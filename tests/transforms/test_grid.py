@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from streamcls.transforms import ClipSpec, GridSampler, WindowPlan
 
-rates = st.sampled_from([Fraction(5), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(60)])
+rates = st.sampled_from(
+    [Fraction(5), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(60)]
+)
 times = st.fractions(min_value=Fraction(1, 1000), max_value=2, max_denominator=90_000)
 
 
@@ -65,9 +67,7 @@ def test_on_constant_rate_video_a_window_is_pytorchvideos_subsample(
     # pytorchvideo.transforms.functional.uniform_temporal_subsample, in float64.
     theirs = torch.linspace(0, span - 1, frames, dtype=torch.float64).clamp(0, span - 1)
     exact = [Fraction(i * (span - 1), frames - 1) for i in range(frames)]
-    assert [e.numerator // e.denominator for e in exact] == [
-        int(x) for x in (theirs + 1e-9).long()
-    ]
+    assert [e.numerator // e.denominator for e in exact] == [int(x) for x in (theirs + 1e-9).long()]
     assert ours == [start * per_interval + e.numerator // e.denominator for e in exact]
 
 
@@ -88,7 +88,9 @@ def test_at_any_constant_rate_a_window_is_within_one_frame_of_pytorchvideo(
 
 
 @given(rates, st.data())
-def test_jitter_moves_a_window_by_no_more_than_the_jitter(fps: Fraction, data: st.DataObject) -> None:
+def test_jitter_moves_a_window_by_no_more_than_the_jitter(
+    fps: Fraction, data: st.DataObject
+) -> None:
     jitter = st.fractions(min_value=0, max_value=Fraction(2, 5), max_denominator=1000)
     noise = data.draw(st.lists(jitter, min_size=60, max_size=60))
     frame_times = [(i + shift) / fps for i, shift in enumerate(noise)]

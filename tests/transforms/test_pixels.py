@@ -12,7 +12,12 @@ from streamcls.frames import BgrImage
 from streamcls.transforms import ClipSpec, scaled_size, to_small_rgb
 
 SPEC = ClipSpec(num_frames=2, sampling_rate=1, trained_fps=1, short_side=32, crop=32)
-QUADRANTS = {"red": (200, 40, 30), "green": (40, 180, 60), "blue": (30, 60, 210), "grey": (120,) * 3}
+QUADRANTS = {
+    "red": (200, 40, 30),
+    "green": (40, 180, 60),
+    "blue": (30, 60, 210),
+    "grey": (120,) * 3,
+}
 
 
 def coloured(width: int = 160, height: int = 96) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -94,8 +99,8 @@ def test_a_phones_rotation_is_undone(tmp_path: Path) -> None:
         stream.options = {"qp": "0"}
         container.mux(stream.encode(av.VideoFrame.from_ndarray(coloured(), format="rgb24")))
         container.mux(stream.encode(None))
-    with av.open(str(path)) as container:
-        frame = next(container.decode(video=0))
+    with av.open(str(path)) as recording:
+        frame = next(recording.decode(video=0))
     assert frame.rotation == 0
     upright = to_small_rgb(frame, SPEC)
 

@@ -92,7 +92,9 @@ class Sensor:
         ends = starts + [0.15 * length, length]
         shade = int(rng.integers(150, 230))
         for start, end in zip(starts.astype(int), ends.astype(int), strict=True):
-            cv2.line(frame, start.tolist(), end.tolist(), (shade, shade, shade), max(1, unit // 200))
+            cv2.line(
+                frame, start.tolist(), end.tolist(), (shade, shade, shade), max(1, unit // 200)
+            )
 
     def noise(self, frame: RgbImage, rng: np.random.Generator) -> RgbImage:
         """The frame with sensor noise."""

@@ -42,7 +42,9 @@ class Text:
         if self.band:
             top = max(0, round(base - 1.4 * tall))
             frame[top : max(top, round(base + 0.5 * tall))] = [255 - v for v in self.colour]
-        words = self.words.replace("{clock}", f"12:{int(time_s) // 60 % 60:02d}:{int(time_s) % 60:02d}")
+        words = self.words.replace(
+            "{clock}", f"12:{int(time_s) // 60 % 60:02d}:{int(time_s) % 60:02d}"
+        )
         thick = max(1, round(tall / 9))
         cv2.putText(frame, words, (left, base), 0, tall / 22, self.colour, thick, cv2.LINE_AA)
 

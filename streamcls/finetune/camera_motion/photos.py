@@ -209,11 +209,15 @@ def load_assets(cache: Path) -> Assets:
     Raises:
         DataError: a picture is missing or unreadable; run `fetch` first.
     """
+    # Worker processes are forked later, and OpenCV's own threads do not survive a fork.
+    cv2.setNumThreads(1)
     paths = [cache / p.name / p.folder / file for p in PACKAGES for file in p.files]
     stamps = sorted((cache / STAMPS.name / STAMPS.folder).glob(STAMPS.files[0]))
     cut_outs = [stamp for path in stamps if (stamp := _read_stamp(path)) is not None]
     if not cut_outs:
-        raise DataError(f"no cut-out objects under {cache / STAMPS.name}; remove it and fetch again")
+        raise DataError(
+            f"no cut-out objects under {cache / STAMPS.name}; remove it and fetch again"
+        )
     return Assets(tuple(Pyramid.of(read_rgb(path)) for path in paths), tuple(cut_outs))
 
 

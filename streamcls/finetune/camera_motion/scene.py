@@ -89,9 +89,7 @@ class Scene:
             frames.append(frame)
         return self.sensor.compress(frames)
 
-    def _expose(
-        self, time_s: float, track: Array, size: tuple[int, int], zoom: float
-    ) -> RgbImage:
+    def _expose(self, time_s: float, track: Array, size: tuple[int, int], zoom: float) -> RgbImage:
         """What reaches the lens: photograph, moving parts, objects."""
         backdrop = self.backdrops[-1 if time_s >= self.cut_s else 0]
         moved = np.abs(track[-1] - track[0])

@@ -82,7 +82,11 @@ class MotionTask(pl.LightningModule):
             self.net.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, LEARNING_RATE, total_steps=self.steps, pct_start=WARM_UP, final_div_factor=1e3
+            optimiser,
+            LEARNING_RATE,
+            total_steps=self.steps,
+            pct_start=WARM_UP,
+            final_div_factor=1e3,
         )
         return {
             "optimizer": optimiser,

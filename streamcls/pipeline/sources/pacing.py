@@ -13,7 +13,8 @@ class Pacer:
         self._anchor_media_s: Fraction | None = None
         self._anchor_s = 0.0
         self._last_media_s = Fraction(0)
-        self._interval_s = Fraction(0)
+        # Until there is one: a looped file of a single picture must not spin.
+        self._interval_s = Fraction(1, 25)
 
     def due_s(self, media_s: Fraction, now_s: float) -> float:
         """Monotonic seconds at which the frame is due.
