@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 from torch.utils.data import DataLoader
 
-from streamcls.errors import DataError, MissingExtra, ModelError
+from streamcls.errors import DataError, MissingExtra
 from streamcls.finetune.augment import Augment
 from streamcls.finetune.dataset import (
     Sample,
@@ -26,17 +25,15 @@ from streamcls.finetune.dataset import (
     init_worker,
     scan_folder,
 )
+from streamcls.finetune.start import starting_point
 from streamcls.models.backends import resolve_device
 from streamcls.models.bundle import (
     DecisionDefaults,
-    LoadedModel,
     Manifest,
-    bundled_models,
     check_target,
-    load_bundle,
     write_bundle,
 )
-from streamcls.models.zoo import ZOO, build_network, find_architecture, replace_head
+from streamcls.models.zoo import replace_head
 from streamcls.transforms import ClipSpec
 
 if TYPE_CHECKING:
@@ -90,17 +87,6 @@ class Report:
     skipped: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class _Start:
-    """Where training starts: a network, and what it takes to build and feed it again."""
-
-    network: nn.Module
-    architecture: str
-    arguments: dict[str, Any]
-    clip_spec: ClipSpec
-    described: dict[str, str]
-
-
 def finetune(
     data_dir: Path,
     *,
@@ -143,7 +129,7 @@ def finetune(
             f"background label {background_label!r} is no class of {data_dir}; its classes:"
             f" {', '.join(folder.labels)}"
         )
-    start = _starting_point(model, pretrained, recipe.seed)
+    start = starting_point(model, pretrained, recipe.seed)
     head = replace_head(start.network, len(folder.labels))
     classifier = ClipClassifier(
         start.network,
@@ -178,31 +164,6 @@ def finetune(
         },
     )
     return Report(out, manifest, metrics, folder.skipped)
-
-
-def _starting_point(model: str, pretrained: str | None, seed: int) -> _Start:
-    torch.manual_seed(seed)
-    if model in ZOO and pretrained is None:
-        network, spec = build_network(model), find_architecture(model).clip_spec
-        return _Start(network, model, {}, spec, {"model": model})
-    if model not in ZOO and pretrained is not None:
-        raise ModelError(f"{model!r} already names weights; give a network and a file, or one file")
-    loaded = _load(pretrained or model)
-    manifest = loaded.manifest
-    if pretrained is not None and manifest.architecture != model:
-        raise ModelError(f"{pretrained} holds weights of {manifest.architecture}, not of {model}")
-    described = {"model": manifest.name, "file_hash": loaded.file_hash}
-    network = loaded.network.requires_grad_(True)
-    return _Start(network, manifest.architecture, manifest.arguments, manifest.clip_spec, described)
-
-
-def _load(path_or_name: str) -> LoadedModel:
-    try:
-        return load_bundle(path_or_name)
-    except ModelError as error:
-        if Path(path_or_name).exists() or path_or_name in bundled_models():
-            raise
-        raise ModelError(f"{error}; or a network: {', '.join(ZOO)}") from None
 
 
 def _loaders(

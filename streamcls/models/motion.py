@@ -59,9 +59,8 @@ class MotionNet(nn.Module):
         self.num_pairs, self.num_frames = len(pairs), num_frames
         window = (2 * radius + 1) ** 2
         self.features = nn.Sequential(
-            _conv(3, 16, 5, stride=2),
-            _conv(16, 16, 3),
-            _conv(16, features, 3, stride=2),
+            _conv(3, features, 8, stride=4, padding=2),
+            _conv(features, features, 3),
             nn.Conv2d(features, features, 3, padding=1),
         )
         self.match = _conv(window + 2, width, 1)
@@ -193,9 +192,12 @@ def _blur(grey: Tensor) -> Tensor:
     return functional.interpolate(pooled, scale_factor=4.0, mode="bilinear", align_corners=False)
 
 
-def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+def _conv(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int | None = None
+) -> nn.Sequential:
+    margin = kernel // 2 if padding is None else padding
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.Conv2d(inputs, outputs, kernel, stride, margin, bias=False),
         nn.BatchNorm2d(outputs),
         nn.ReLU(),
     )

@@ -44,14 +44,28 @@ class Stretch:
     end_s: float
 
 
-def draw_motion(label: str, rng: np.random.Generator) -> Motion:
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """From which ranges motions are drawn; by default everything that carries the label."""
+
+    turn: c.Span = c.TURN_SPEED
+    zoom: c.Span = c.ZOOM_RATE
+    shake: c.Span = c.SHAKE_AMPLITUDE
+
+
+MODERATE = Pace(c.Span(0.12, 0.35), c.Span(0.12, 0.3), c.Span(0.03, 0.06))
+"""What an operator would call plain cases; for demonstrations."""
+
+
+def draw_motion(label: str, rng: np.random.Generator, pace: Pace | None = None) -> Motion:
     """Draw a motion of a class; `covered` moves like `still`."""
+    pace = pace or Pace()
     if label in c.DIRECTIONS:
-        return _draw_turn(c.DIRECTIONS[label], rng)
+        return _draw_turn(c.DIRECTIONS[label], pace.turn, rng)
     if label in c.GROWTH:
-        return _draw_zoom(c.GROWTH[label], rng)
+        return _draw_zoom(c.GROWTH[label], pace.zoom, rng)
     if label == "shaking":
-        return _draw_shake(rng)
+        return _draw_shake(pace.shake, rng)
     return _draw_still(rng)
 
 
@@ -115,8 +129,10 @@ def _sway(shake: Array, times_s: Array) -> Array:
     return np.stack([total[:, 0], total[:, 1], np.zeros(len(times_s)), total[:, 2]], axis=1)
 
 
-def _draw_turn(direction: tuple[float, float], rng: np.random.Generator) -> Motion:
-    speed = _log_uniform(c.TURN_SPEED, rng)
+def _draw_turn(
+    direction: tuple[float, float], speeds: c.Span, rng: np.random.Generator
+) -> Motion:
+    speed = _log_uniform(speeds, rng)
     # The slowest speeds of a swelling pan must stay above the range's lower end.
     depth = min(rng.uniform(0, 0.4), max(0.0, 1 - c.TURN_SPEED.low / speed))
     across = speed * c.CROSS_RATIO_MAX * rng.choice([0, 1], p=[0.4, 0.6]) * rng.uniform(-1, 1)
@@ -130,8 +146,8 @@ def _draw_turn(direction: tuple[float, float], rng: np.random.Generator) -> Moti
     )
 
 
-def _draw_zoom(sign: float, rng: np.random.Generator) -> Motion:
-    rate = _log_uniform(c.ZOOM_RATE, rng)
+def _draw_zoom(sign: float, rates: c.Span, rng: np.random.Generator) -> Motion:
+    rate = _log_uniform(rates, rng)
     depth = min(rng.uniform(0, 0.4), max(0.0, 1 - c.ZOOM_RATE.low / rate))
     drift = rate * c.ZOOM_DRIFT_RATIO_MAX * rng.choice([0, 1]) * rng.uniform(-0.7, 0.7, 2)
     return Motion(
@@ -152,8 +168,8 @@ def _draw_still(rng: np.random.Generator) -> Motion:
     )
 
 
-def _draw_shake(rng: np.random.Generator) -> Motion:
-    amplitude = _log_uniform(c.SHAKE_AMPLITUDE, rng)
+def _draw_shake(amplitudes: c.Span, rng: np.random.Generator) -> Motion:
+    amplitude = _log_uniform(amplitudes, rng)
     # One direction may dominate: a pole swings, a camera on a car goes up and down.
     angle, ratio = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 1.0)
     axes = np.array([np.cos(angle), np.sin(angle)])

@@ -110,8 +110,14 @@ def blend(target: RgbImage, source: npt.NDArray[np.uint8], alpha: npt.NDArray[np
     target[:] = below + ((source.astype(np.int16) - below) * (weight >> 1) >> 7)
 
 
-def draw_sprites(assets: Assets, moment_s: float, rng: np.random.Generator) -> list[Sprite]:
-    """Objects that are in the picture around `moment_s`: none, one large, a few or a crowd."""
+def draw_sprites(
+    assets: Assets, moment_s: float, pose: Array, rng: np.random.Generator
+) -> list[Sprite]:
+    """Objects that are in the picture around `moment_s`: none, one large, a few or a crowd.
+
+    Args:
+        pose: the camera's at that moment.
+    """
     kind = rng.choice(["none", "one", "few", "crowd"], p=[0.45, 0.2, 0.2, 0.15])
     if kind == "none":
         return []
@@ -123,7 +129,10 @@ def draw_sprites(assets: Assets, moment_s: float, rng: np.random.Generator) -> l
         heights = list(rng.uniform(0.05, 0.2, rng.integers(5, 13)))
     # On a road all go one way; on a square each goes its own.
     heading = rng.uniform(0, 2 * np.pi) if rng.random() < 0.6 else None
-    return [_draw_sprite(assets, height, heading, moment_s, rng) for height in heights]
+    return [
+        _draw_sprite(assets, height * np.exp(-pose[2]), heading, moment_s, pose, rng)
+        for height in heights
+    ]
 
 
 def draw_pane(assets: Assets, rng: np.random.Generator) -> Pane:
@@ -143,7 +152,12 @@ def draw_foliage(rng: np.random.Generator) -> Foliage:
 
 
 def _draw_sprite(
-    assets: Assets, height: float, heading: float | None, moment_s: float, rng: np.random.Generator
+    assets: Assets,
+    height: float,
+    heading: float | None,
+    moment_s: float,
+    pose: Array,
+    rng: np.random.Generator,
 ) -> Sprite:
     image = _draw_cut_out(assets, rng)
     aspect = image.shape[1] / image.shape[0]
@@ -152,20 +166,21 @@ def _draw_sprite(
     image = _fit(image, height)
     angle = rng.uniform(0, 2 * np.pi) if heading is None else heading + rng.choice([0, 0, np.pi])
     speed = rng.choice([0.0, 1.0], p=[0.1, 0.9]) * _SPEED_MAX * rng.uniform(0.02, 1.0)
+    parallax = float(rng.choice([1.0, rng.uniform(1.0, 1.3)]))
     return Sprite(
         image,
         height,
-        rng.uniform(-0.55, 0.55, 2),
+        parallax * pose[:2] + rng.uniform(-0.55, 0.55, 2) * np.exp(-pose[2]),
         speed * np.array([np.cos(angle), np.sin(angle)]),
         (float(rng.choice([0, 1]) * rng.uniform(0, 0.01)), float(rng.uniform(1, 3))),
-        float(rng.choice([1.0, rng.uniform(1.0, 1.3)])),
+        parallax,
         moment_s,
     )
 
 
 def _draw_cut_out(assets: Assets, rng: np.random.Generator) -> RgbaImage:
     """A stamp, or a box or ellipse cut from a photograph (vehicles, furniture)."""
-    if rng.random() < 0.6:
+    if assets.stamps and rng.random() < 0.6:
         image = assets.stamps[rng.integers(len(assets.stamps))]
         return np.ascontiguousarray(image[:, ::-1]) if rng.random() < 0.5 else image
     side = (int(rng.integers(48, 128)), int(rng.integers(48, 128)))

@@ -30,6 +30,7 @@ _PROBE = (64, 64)  # size at which a backdrop's detail is judged
 _TRIES = 12  # backdrops drawn before the most detailed one is taken as it is
 _BLUR_SAMPLES = 3  # instants averaged into one exposure
 _BLUR_FROM = 0.02  # sides moved during an exposure from which it is averaged
+_SPRITES_EVERY_S = 3.0  # new objects come into long scenes
 _STILL_CELLS_MIN = 3  # detailed patches that tell a still scene from a covered lens
 
 
@@ -124,14 +125,16 @@ def draw_scene(
     *,
     clutter: bool = True,
     light: bool = True,
+    sprites: bool = True,
 ) -> Scene:
     """A random scene that shows the planned labels.
 
     Args:
         plan: successive labels.
         assets: what it is made of.
-        clutter: whether there may be moving objects and overlays.
+        clutter: whether there may be overlays, swaying trees, screens and the like.
         light: whether light, noise and weather may be other than plain.
+        sprites: whether objects may move through the scene.
     """
     stretches = tuple(part.stretch for part in plan)
     shown = {part.label for part in plan}
@@ -157,12 +160,25 @@ def draw_scene(
         covers=covers,
         exposure_s=float(rng.choice([0, 1]) * rng.uniform(0.002, 0.033)),
     )
-    if not clutter:
-        return scene
-    scene = replace(scene, sprites=tuple(draw_sprites(assets, rng.uniform(begin, end), rng)))
-    if shown <= {"still", "covered"}:
+    if sprites:
+        scene = replace(scene, sprites=_draw_traffic(assets, stretches, rng))
+    if clutter and shown <= {"still", "covered"}:
         scene = _disturb(scene, assets, rng)
     return scene
+
+
+def _draw_traffic(
+    assets: Assets, stretches: Sequence[Stretch], rng: np.random.Generator
+) -> tuple[Sprite, ...]:
+    """Moving objects; in long scenes new ones come every few seconds."""
+    begin, end = stretches[0].start_s, stretches[-1].end_s
+    moments = np.arange(begin, end, _SPRITES_EVERY_S) + rng.uniform(0, _SPRITES_EVERY_S)
+    moments = np.minimum(moments, rng.uniform((begin + end) / 2, end))
+    return tuple(
+        sprite
+        for moment, pose in zip(moments, poses(stretches, moments), strict=True)
+        for sprite in draw_sprites(assets, float(moment), pose, rng)
+    )
 
 
 def find_backdrop(

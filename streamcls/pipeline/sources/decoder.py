@@ -49,15 +49,15 @@ def video_in(container: InputContainer, name: str) -> VideoStream:
     for stream in container.streams.video:
         if stream.disposition & Disposition.attached_pic:
             continue  # cover art
-        # Untyped in PyAV's stubs: None where FFmpeg has no decoder.
+        # PyAV's stubs do not say so, but it is None where FFmpeg has no decoder.
         if stream.codec_context is None:
-            break
+            raise UnusableSource(f"{name} is of a codec that cannot be decoded here")
         # Many streams share the machine: one thread each is cheapest, and holds no frames back.
         stream.codec_context.thread_count = 1
         stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
         return stream
     held = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
-    raise UnusableSource(f"{name} has no video that can be decoded, only {held}; check `url`")
+    raise UnusableSource(f"{name} holds no video, only {held}; check `url`")
 
 
 def pictures_of(packet: "Packet[VideoStream]", on_error: Callable[[], None]) -> list[av.VideoFrame]:

@@ -49,7 +49,7 @@ class FileSource:
                 empty = False
                 if self._paced:
                     now_s = self._clock.monotonic_s()
-                    self._clock.wait(stop, pacer.due_s(at_s, now_s) - now_s)
+                    self._clock.wait(stop, max(0.0, pacer.due_s(at_s, now_s) - now_s))
                 if stop.is_set():
                     return
                 yield Frame(picture, at_s, self._clock.monotonic_s(), self._clock.utc_s())

@@ -29,15 +29,17 @@ class RtspSource:
 
     def __init__(self, settings: StreamSettings, limits: CaptureSettings, clock: Clock) -> None:
         self.decode_errors = 0
-        self._url = settings.url
+        scheme, _, rest = settings.url.partition(":")
+        self._url = f"{scheme.lower()}:{rest}"  # FFmpeg knows no RTSP://
         self._limits = limits
         self._clock = clock
+        self._asked_s = 0.0  # when FFmpeg was last asked for something
         # The host alone: some cameras take the password in the path.
         self._name = host_of(settings.url)
 
     def frames(self, stop: threading.Event) -> Generator[Frame, None, None]:
         """Every frame as it comes; see `Source.frames`."""
-        began_s = self._clock.monotonic_s()
+        self._asked_s = self._clock.monotonic_s()
         connected = False
         limits = (self._limits.open_timeout_s, self._limits.read_timeout_s)
         try:
@@ -45,9 +47,9 @@ class RtspSource:
                 connected = True
                 yield from self._received(container, stop)
         except (av.FFmpegError, OSError) as error:
-            if connected:
-                raise self._broken_off(error) from None
-            raise self._not_opened(error, self._clock.monotonic_s() - began_s) from None
+            waited_s = self._clock.monotonic_s() - self._asked_s
+            explained = self._broken_off if connected else self._not_opened
+            raise explained(error, waited_s) from None
         if not stop.is_set():
             raise SourceError(f"{self._name} closed the connection", reason="disconnected")
 
@@ -55,15 +57,15 @@ class RtspSource:
         self, container: av.container.InputContainer, stop: threading.Event
     ) -> Iterator[Frame]:
         stream = video_in(container, self._name)
-        asked_s = seen_s = self._clock.monotonic_s()
+        self._asked_s = seen_s = self._clock.monotonic_s()
         first = True
         for packet in container.demux(stream):
             monotonic_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
             # FFmpeg answers an interrupted read with what its parser still held, and only the next
             # read, after as long again, with the error.
-            silent = monotonic_s - asked_s >= self._limits.read_timeout_s
-            for picture in pictures_of(packet, self._count_error):
-                seen_s = monotonic_s
+            silent = monotonic_s - self._asked_s >= self._limits.read_timeout_s
+            pictures = pictures_of(packet, self._count_error)
+            for picture in pictures:
                 at_s = media_s(picture)
                 # RTP's first picture has no time: passed on, it would be an epoch of one frame.
                 if at_s is not None or not first:
@@ -73,11 +75,13 @@ class RtspSource:
                 return
             if silent:
                 raise self._silent()
-            asked_s = self._clock.monotonic_s()
-            if asked_s - seen_s > _BLIND_S:
+            self._asked_s = self._clock.monotonic_s()
+            if pictures:
+                seen_s = self._asked_s
+            elif self._asked_s - seen_s > _BLIND_S:
                 raise SourceError(
-                    f"{self._name} sends data, but no picture could be decoded"
-                    f" for {_BLIND_S:.0f} s",
+                    f"{self._name} sends data, but no picture in it could be decoded"
+                    f" for {_BLIND_S:.0f} s; check the camera's codec",
                     reason="undecodable",
                 )
 
@@ -90,9 +94,10 @@ class RtspSource:
             " (`read_timeout_s` in [capture])"
         )
 
-    def _broken_off(self, error: Exception) -> SourceError:
+    def _broken_off(self, error: Exception, waited_s: float) -> SourceError:
         """What an error after the opening means, without FFmpeg's text: that has the password."""
-        if isinstance(error, av.error.ExitError | TimeoutError):
+        late = waited_s >= self._limits.read_timeout_s
+        if late or isinstance(error, av.error.ExitError | TimeoutError):
             return self._silent()
         return SourceError(f"{self._name} broke off: {_plain(error)}", reason="disconnected")
 

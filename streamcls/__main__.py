@@ -1,0 +1,5 @@
+"""`python -m streamcls` is `streamcls`."""
+
+from streamcls.cli import main
+
+main()
