@@ -43,9 +43,9 @@ class Served:
         """Receive until the stream says one of these states."""
         while True:
             message = self.receive()
-            if message.subject == stream and isinstance(message.data, StatusData):
-                if message.data.state in states:
-                    return message.data
+            data = message.data
+            if message.subject == stream and isinstance(data, StatusData) and data.state in states:
+                return data
 
     def until_event(self, transition: str) -> EventData:
         while True:

@@ -158,7 +158,9 @@ def test_a_port_in_use_exits_1_and_names_the_address(
     assert "already in use" in error
 
 
-def test_check_says_what_it_found_fine(call: Call, tmp_path: Path, model: Path, video: Path) -> None:
+def test_check_says_what_it_found_fine(
+    call: Call, tmp_path: Path, model: Path, video: Path
+) -> None:
     code, out, _ = call("check", config(tmp_path, stream("yard", video), model=model))
     assert code == 0
     assert "fine" in out

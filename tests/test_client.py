@@ -73,5 +73,5 @@ def test_a_body_out_of_protocol_is_a_value_error(publisher: tuple[zmq.Socket[byt
 
 
 def test_an_endpoint_that_is_no_address_is_refused() -> None:
-    with pytest.raises(StreamclsError, match="tcp://127.0.0.1:5599"):
+    with pytest.raises(StreamclsError, match=r"tcp://127\.0\.0\.1:5599"):
         Subscriber("nonsense")

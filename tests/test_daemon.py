@@ -184,7 +184,7 @@ def test_sequences_are_contiguous_and_windows_never_span_a_loop(
         predictions = served.of("loop").predictions
     assert all(b - a == 1 for numbers in by_topic.values() for a, b in pairwise(numbers))
     assert all(p.end_s - p.start_s == pytest.approx(0.3) for p in predictions)
-    assert all(0 <= p.start_s and p.end_s < 1 for p in predictions)
+    assert all(p.start_s >= 0 and p.end_s < 1 for p in predictions)
 
 
 @pytest.mark.rtsp
@@ -203,4 +203,3 @@ def test_a_wrong_password_is_a_status_that_names_the_camera_and_never_the_passwo
     assert status.retry_in_s > 10
     for text in (str(served.messages), metrics, output):
         assert "secret" not in text
-

@@ -46,7 +46,7 @@ class MotionNet(nn.Module):
         width: int = 48,
         code: int = 64,
         hidden: int = 192,
-        radius: int = 3,
+        radius: int = 2,
     ) -> None:
         super().__init__()
         if side % 16:

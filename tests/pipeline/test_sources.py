@@ -84,6 +84,14 @@ def test_a_loop_starts_over_and_keeps_the_pace(tmp_path: Path) -> None:
     assert gaps_s == pytest.approx([0.1] * 12)
 
 
+def test_a_loop_of_a_single_picture_does_not_spin(tmp_path: Path) -> None:
+    clock = ManualClock()
+    path = write_video(tmp_path / "still.mp4", frames=1)
+    player = source(path, pace=Pace.REALTIME, loop=True, clock=clock)
+    list(islice(player.frames(threading.Event()), 26))
+    assert clock.now_s == pytest.approx(ManualClock().now_s + 1)
+
+
 def test_stop_ends_a_loop_while_it_waits(tmp_path: Path) -> None:
     stop = threading.Event()
 

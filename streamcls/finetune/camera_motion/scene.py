@@ -31,6 +31,7 @@ _TRIES = 12  # backdrops drawn before the most detailed one is taken as it is
 _BLUR_SAMPLES = 3  # instants averaged into one exposure
 _BLUR_FROM = 0.02  # sides moved during an exposure from which it is averaged
 _SPRITES_EVERY_S = 3.0  # new objects come into long scenes
+_SWAY_SHARE = 0.07  # scenes with leaves in wind or ripples
 _STILL_CELLS_MIN = 3  # detailed patches that tell a still scene from a covered lens
 
 
@@ -162,6 +163,8 @@ def draw_scene(
     )
     if sprites:
         scene = replace(scene, sprites=_draw_traffic(assets, stretches, rng))
+    if clutter and rng.random() < _SWAY_SHARE:
+        scene = replace(scene, foliage=draw_foliage(rng))
     if clutter and shown <= {"still", "covered"}:
         scene = _disturb(scene, assets, rng)
     return scene
@@ -213,11 +216,9 @@ def find_backdrop(
 
 def _disturb(scene: Scene, assets: Assets, rng: np.random.Generator) -> Scene:
     """Things that only a still camera is asked to see through."""
-    flowing, swaying, cut = rng.random(3) < [0.12, 0.1, 0.04]
+    flowing, cut = rng.random(2) < [0.12, 0.04]
     if flowing:
         scene = replace(scene, pane=draw_pane(assets, rng))
-    if swaying:
-        scene = replace(scene, foliage=draw_foliage(rng))
     if cut:
         other = draw_backdrop(assets.photos, rng)
         scene = replace(scene, backdrops=(*scene.backdrops, other), cut_s=rng.uniform(0.1, 1.0))

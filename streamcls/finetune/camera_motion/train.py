@@ -30,7 +30,7 @@ WARM_UP = 0.03  # share of the steps in which the learning rate rises
 MOTION_UNIT = 0.05  # sides, rad or log growth per unit of the network's motion output
 MOTION_WEIGHT = 1.0  # of the motion loss at the start; it fades to a fifth
 LABEL_SMOOTHING = 0.02
-AVERAGE_DECAY = 0.999  # of the exponential moving average of the weights
+AVERAGE_DECAY = 0.995  # of the exponential moving average of the weights
 
 
 class MotionTask(pl.LightningModule):
