@@ -5,6 +5,7 @@ Heavy imports stay inside the commands, so that `watch` starts without torch.
 
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -71,28 +72,21 @@ def watch(
     ] = False,
 ) -> None:
     """Subscribe, and show what arrives."""
-    from rich.live import Live
-
     from streamcls.client import Subscriber
-    from streamcls.terminal import Board
+    from streamcls.terminal import Board, follow
 
-    console, board = Console(), Board(endpoint)
     try:
         with Subscriber(endpoint, streams=stream or ()) as messages:
             if as_json:
                 while received := messages.receive():
                     print(received[1].decode(), flush=True)
-            live_board = Live(board.render(), console=console, auto_refresh=False)
-            with live_board as live:
-                for message in messages:
-                    line = board.take(message)
-                    if console.is_terminal:
-                        live.update(board.render(), refresh=True)
-                    elif line:
-                        console.print(line, soft_wrap=True)
-    except (KeyboardInterrupt, BrokenPipeError):
-        # A pager or `head` that went away is a normal end, and Ctrl-C is the usual one.
-        sys.stderr.close()
+            for _ in follow(messages, Board(endpoint), Console()):
+                pass
+    except KeyboardInterrupt:
+        pass
+    except BrokenPipeError:
+        # `| head` has had enough. What Python still flushes at exit has nowhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @app.command()

@@ -19,7 +19,7 @@ import msgspec
 from streamcls.clock import Clock, SystemClock
 from streamcls.config import Settings, check_files, redact
 from streamcls.errors import StreamclsError
-from streamcls.events import EndReason, Payload, StatusData, Writer
+from streamcls.events import EndReason, Payload, StatusData, Writer, utc
 from streamcls.frames import Prediction
 from streamcls.models.backends import Backend, TorchBackend, resolve_device, use_threads
 from streamcls.models.bundle import load_bundle
@@ -37,6 +37,7 @@ _TICK_S = 1.0  # how often the main loop looks for stale streams
 _WEDGED_S = 30.0  # an inference loop that has not come round for so long is not healthy
 _CAPTURE_STOP_S = 3.0  # a capture inside a blocking read may outlast this; its thread is left
 _DRAIN_STOP_S = 3.0
+_NEVER = StatusData(state="connecting", since=utc(0))  # of a stream that has not spoken yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +99,7 @@ class Daemon:
             backlog=self._backlog,
             max_batch=settings.model.max_batch,
             clock=self._clock,
-            on_prediction=lambda prediction: self._publisher.post(
-                partial(self._report, prediction)
-            ),
+            on_prediction=self._predicted,
             on_batch=self._count_batch,
             on_end=self._thread_ended,
         )
@@ -114,7 +113,7 @@ class Daemon:
             on_end=self._thread_ended,
         )
         self._publisher.bind()
-        self._http = self._bind_http()
+        self._http = self._http_server() if settings.http.enabled else None
 
     @property
     def endpoint(self) -> str:
@@ -185,7 +184,7 @@ class Daemon:
         if not self._worker.join(_DRAIN_STOP_S):
             log.warning("the inference worker did not finish in time")
         for name in self._lines:
-            self._publisher.post(partial(self._end_events, name, "shutdown"))
+            self._publisher.post(name, partial(self._goodbye, name))
         self._publisher.stop()
         if not self._publisher.join(_DRAIN_STOP_S):
             log.warning("the publishing thread did not finish in time")
@@ -199,13 +198,9 @@ class Daemon:
             "model %s on %s; publishing on %s; metrics on %s",
             *(manifest.name, self._backend.name, self.endpoint, self.http_url or "no address"),
         )
-        for name, line in self._lines.items():
-            asked = line.settings.stride_s or self._settings.windows.stride_s
-            if abs(float(line.plan.stride_s) - asked) > 1e-9:
-                log.info(
-                    "%s: stride %g s becomes %g s, whole steps of the model's %g s grid",
-                    *(name, asked, float(line.plan.stride_s), float(line.plan.step_s)),
-                )
+        for line in self._lines.values():
+            if line.rounded_stride:
+                log.info("%s", line.rounded_stride)
 
     def _wait_for_subscriber(self) -> None:
         """Hold the streams until somebody listens, the limit passes or the run is stopped."""
@@ -216,13 +211,10 @@ class Daemon:
                 return
             self._publisher.subscribed.wait(min(left, 0.1))
 
-    def _bind_http(self) -> HttpServer | None:
-        http = self._settings.http
-        if not http.enabled:
-            return None
+    def _http_server(self) -> HttpServer:
         return HttpServer(
-            http.host,
-            http.port,
+            self._settings.http.host,
+            self._settings.http.port,
             metrics=self.metrics.exposition,
             healthy=self._unhealthy,
             ready=lambda: "" if self._ready else "starting",
@@ -240,7 +232,7 @@ class Daemon:
     def _status_changed(self, stream: str, status: StatusData) -> None:
         level = logging.WARNING if status.state in ("backoff", "failed", "stale") else logging.INFO
         log.log(level, "%s: %s %s", stream, status.state, status.detail or status.reason)
-        post = partial(self._publisher.post, partial(self._publish_status, stream, status))
+        post = partial(self._publisher.post, stream, partial(self._note_status, stream, status))
         if status.state in ("failed", "stopped"):
             # A subscriber takes these as a stream's last word: first what was seen before.
             self._backlog.note(stream, post)
@@ -254,25 +246,30 @@ class Daemon:
 
     def _lost(self, stream: str) -> None:
         why: EndReason = "shutdown" if self._stopping else "stream_lost"
-        end = partial(self._end_events, stream, why)
-        self._backlog.note(stream, partial(self._publisher.post, end))
+        end = partial(self._lines[stream].end_events, why)
+        self._backlog.note(stream, partial(self._publisher.post, stream, end))
+
+    def _predicted(self, prediction: Prediction) -> None:  # on the inference thread
+        self._publisher.post(prediction.window.stream, partial(self._report, prediction))
 
     # What follows runs on the publishing thread.
 
-    def _report(self, prediction: Prediction) -> Iterator[tuple[str, Payload]]:
+    def _report(self, prediction: Prediction) -> Iterator[Payload]:
         stream = prediction.window.stream
-        for payload in self._lines[stream].report(prediction):
-            yield stream, payload
+        yield from self._lines[stream].report(prediction)
         latency = self._clock.monotonic_s() - prediction.window.arrival_monotonic_s
         self.metrics.event_latency_seconds.labels(stream).observe(latency)
 
-    def _end_events(self, stream: str, reason: EndReason) -> Iterator[tuple[str, Payload]]:
-        for payload in self._lines[stream].end_events(reason):
-            yield stream, payload
+    def _goodbye(self, stream: str) -> Iterator[Payload]:
+        yield from self._lines[stream].end_events("shutdown")
+        if self._status.get(stream, _NEVER).state not in ("failed", "stopped"):
+            # Its capture sits in a blocked read and cannot say so itself in time.
+            now = utc(self._clock.utc_s())
+            yield StatusData(state="stopped", reason="shutdown", since=now)
 
-    def _publish_status(self, stream: str, status: StatusData) -> Iterator[tuple[str, Payload]]:
+    def _note_status(self, stream: str, status: StatusData) -> Iterator[Payload]:
         self._status[stream] = status
-        yield stream, status
+        yield status
 
     def _heartbeat(self) -> Iterator[tuple[str, Payload]]:
         for stream, status in self._status.items():

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
 from streamcls.client import Subscriber
 from streamcls.config import HttpSettings, Pace, PublishSettings, Settings, StreamSettings
 from streamcls.daemon import Daemon
 from streamcls.events import EventData, StatusData
-from streamcls.terminal import Board
+from streamcls.terminal import Board, follow
 
 SAMPLE = Path(__file__).parent / "data" / "sample.mp4"
 TRUTH = SAMPLE.with_suffix(".json")
@@ -44,7 +43,7 @@ def run_demo(console: Console) -> int:
     with Subscriber(daemon.endpoint) as messages:
         thread.start()
         try:
-            events = _follow(messages, console)
+            events = _watch(messages, console)
         finally:
             daemon.stop()
             thread.join()
@@ -69,20 +68,16 @@ class _Run:
             self.error = error
 
 
-def _follow(messages: Subscriber, console: Console) -> list[EventData]:
-    board, ended = Board(f"streamcls demo: {SAMPLE.name}"), []
-    with Live(board.render(), console=console, transient=True, auto_refresh=False) as live:
-        while received := messages.receive(_PATIENCE_S):
-            message = received[0]
-            line = board.take(message)
-            if console.is_terminal:
-                live.update(board.render(), refresh=True)
-            elif line:
-                console.print(line, soft_wrap=True)
-            if isinstance(message.data, EventData) and message.data.transition == "end":
-                ended.append(message.data)
-            if isinstance(message.data, StatusData) and message.data.state in ("stopped", "failed"):
-                break
+def _watch(messages: Subscriber, console: Console) -> list[EventData]:
+    """Show the run to its end; the events that ended."""
+    ended: list[EventData] = []
+    board = Board(f"streamcls demo: {SAMPLE.name}")
+    for message in follow(messages, board, console, _PATIENCE_S):
+        data = message.data
+        if isinstance(data, EventData) and data.transition == "end":
+            ended.append(data)
+        if isinstance(data, StatusData) and data.state in ("stopped", "failed"):
+            break
     return ended
 
 

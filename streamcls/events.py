@@ -131,6 +131,11 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
 _encoder = msgspec.json.Encoder()
 
 
+def kind_of(data: Payload) -> Kind:
+    """The kind of message that a payload makes."""
+    return _KIND_OF[type(data)]
+
+
 def topic(stream: str, kind: str) -> str:
     """The topic of one stream's messages of one kind."""
     return f"{TOPIC_ROOT}/{stream}/{kind}/"
@@ -163,7 +168,7 @@ class Writer:
 
     def encode(self, stream: str, data: Payload, time: datetime) -> tuple[bytes, bytes]:
         """Wrap a payload; returns the two frames `(topic, body)`. Sequences start at 1."""
-        kind = _KIND_OF[type(data)]
+        kind = kind_of(data)
         name = topic(stream, kind)
         sequence = self._sequences.get(name, 0) + 1
         self._sequences[name] = sequence

@@ -60,7 +60,8 @@ class StreamLine:
         """
         spec = model.manifest.clip_spec
         self.settings = stream
-        self.plan = WindowPlan.of(spec, stream.stride_s or settings.windows.stride_s)
+        self._asked_stride_s = stream.stride_s or settings.windows.stride_s
+        self.plan = WindowPlan.of(spec, self._asked_stride_s)
         self.capture = Capture(
             stream,
             settings.capture,
@@ -91,6 +92,17 @@ class StreamLine:
         self._decider = Decider(self._labels, decision_policy(settings.decisions, model))
         self._event_ids: dict[int, str] = {}
         self._events_started = 0
+
+    @property
+    def rounded_stride(self) -> str:
+        """A line that says so where the stride in force is not the one asked for, else nothing."""
+        if abs(float(self.plan.stride_s) - self._asked_stride_s) < 1e-9:
+            return ""
+        return (
+            f"{self.settings.id}: stride {self._asked_stride_s:g} s becomes"
+            f" {float(self.plan.stride_s):g} s, whole steps of the model's"
+            f" {float(self.plan.step_s):g} s grid"
+        )
 
     def counts(self) -> StreamCounts:
         """What the stages counted so far."""

@@ -1,18 +1,23 @@
 """What `watch` and `demo` show: a live board on a terminal, plain lines in a pipe."""
 
+import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from streamcls.client import Subscriber
 from streamcls.events import EventData, Message, PredictionData, StatusData
 
 _RECENT_EVENTS = 12
+_SILENCE_S = 15.0  # three heartbeats of the default interval
 _STATE_STYLES = {"up": "green", "warming_up": "cyan", "connecting": "cyan", "stopped": "dim"}
 _LABEL_STYLE = "bold yellow"
 
@@ -50,18 +55,48 @@ class Board:
             self._events.appendleft(line)
         return line
 
-    def render(self) -> RenderableType:
-        """The board as it stands."""
+    def render(self, silent_s: float = 0.0) -> RenderableType:
+        """The board as it stands, after so many seconds without any message."""
         streams = Table(expand=True, box=None, header_style="dim", padding=(0, 1))
         for name in ("stream", "state", "label now", "score", "", "open event", "latency"):
             streams.add_column(name, no_wrap=True)
         for stream, row in sorted(self._rows.items()):
             streams.add_row(stream, *_cells(row))
         recent = Group(*self._events) if self._events else Text("none yet", style="dim")
+        title = Text(self._title)
+        if silent_s > _SILENCE_S:
+            title.append(f": no word from the daemon for {silent_s:.0f} s", style="bold red")
+        elif not self._rows:
+            title.append(": waiting for the daemon", style="dim")
         return Group(
-            Panel(streams, title=self._title, title_align="left", border_style="dim"),
+            Panel(streams, title=title, title_align="left", border_style="dim"),
             Panel(recent, title="events, newest first", title_align="left", border_style="dim"),
         )
+
+
+def follow(
+    messages: Subscriber, board: Board, console: Console, patience_s: float | None = None
+) -> Iterator[Message]:
+    """Show messages as they come and hand them on: a board on a terminal, lines elsewhere.
+
+    Ends when the caller stops asking, or after `patience_s` without a message.
+    """
+    heard = time.monotonic()
+    with Live(board.render(), console=console, transient=True, auto_refresh=False) as live:
+        while True:
+            received = messages.receive(1.0)
+            silent_s = time.monotonic() - heard
+            if received:
+                heard = time.monotonic()
+                line = board.take(received[0])
+                if line and not console.is_terminal:
+                    console.print(line, soft_wrap=True)
+            elif patience_s is not None and silent_s > patience_s:
+                return
+            if console.is_terminal:
+                live.update(board.render(silent_s), refresh=True)
+            if received:
+                yield received[0]
 
 
 def event_line(stream: str, event: EventData) -> Text:

@@ -4,15 +4,19 @@ import json
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zmq
 from safetensors.torch import save_file
 
 from streamcls import cli
+from streamcls.events import Writer, utc
 from tests.models.small import write_small
-from tests.serving import config, free_port, stream
+from tests.serving import config, stream
+from tests.test_events import PAYLOADS
 from tests.videos import write_video
 
 
@@ -201,17 +205,35 @@ def test_watch_on_a_wrong_endpoint_says_what_one_looks_like(call: Call) -> None:
 
 
 def test_watch_json_ends_quietly_when_its_pipe_closes() -> None:
-    """`streamcls watch --json | head`: no traceback when the reader goes."""
+    """`streamcls watch --json | head -n 1`: no traceback when the reader goes."""
+    writer = Writer("/test", "boot")
+    publisher: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
+    port = publisher.bind_to_random_port("tcp://127.0.0.1")
     process = subprocess.Popen(
-        [sys.executable, "-m", "streamcls", "watch", f"tcp://127.0.0.1:{free_port()}", "--json"],
+        [sys.executable, "-m", "streamcls", "watch", f"tcp://127.0.0.1:{port}", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stdout
+    stop = threading.Event()
+
+    def publish() -> None:
+        while not stop.wait(0.02):
+            publisher.send_multipart(writer.encode("cam", PAYLOADS[0], utc(0)))
+
+    sender = threading.Thread(target=publish)
+    sender.start()
     try:
-        process.wait(2)
-    except subprocess.TimeoutExpired:
-        process.send_signal(2)
-    out, error = process.communicate(timeout=30)
-    assert out == ""
-    assert "Traceback" not in error
+        first = json.loads(process.stdout.readline())
+        process.stdout.close()
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        stop.set()
+        sender.join()
+        publisher.close(0)
+    assert first["subject"] == "cam"
+    assert process.stderr
+    assert process.stderr.read() == ""
+    process.stderr.close()

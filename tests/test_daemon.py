@@ -203,3 +203,25 @@ def test_a_wrong_password_is_a_status_that_names_the_camera_and_never_the_passwo
     assert status.retry_in_s > 10
     for text in (str(served.messages), metrics, output):
         assert "secret" not in text
+
+
+@pytest.mark.rtsp
+def test_a_frozen_camera_does_not_hold_up_the_end(tmp_path: Path, model: Path) -> None:
+    with rtsp_server() as camera:
+        path = config(
+            tmp_path,
+            stream("cam", camera.url, stride_s="0.3"),
+            model=model,
+            more=EAGER + "[capture]\nread_timeout_s = 30\n",
+        )
+        with serving(path) as served:
+            served.until_event("start")
+            camera.freeze()
+            assert served.until_state("cam", "stale").reason == "no_frames"
+            before = time.monotonic()
+            assert served.terminate() == 0
+            assert time.monotonic() - before < 10
+            served.drain()
+            camera.thaw()
+    assert served.of("cam").whole_events()[-1].reason == "shutdown"
+    assert served.of("cam").states[-1] == "stopped"

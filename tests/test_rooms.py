@@ -25,7 +25,7 @@ STAGES_MAY_SHARE = {"ring", "timeline"}  # parts of `windows`, which no other st
 LIBRARIES = {
     "zmq": {"pipeline/publish", "client"},
     "prometheus_client": {"observe/metrics"},
-    "av": {"pipeline/sources", "finetune/reader", "finetune/camera_motion/video"},
+    "av": {"pipeline/sources", "finetune/reader", "finetune/camera_motion"},
     "cv2": {"transforms/pixels", "pipeline/sources", "finetune"},
     "torch": {"transforms/clip", "models", "finetune"},
     "pytorchvideo": {"models/zoo", "models/torchvision_stub"},

@@ -1,5 +1,7 @@
 """The board: what a person reads of the messages that came."""
 
+import io
+
 from rich.console import Console
 
 from streamcls.events import EventData, Message, StatusData, Writer, decode, utc
@@ -31,7 +33,7 @@ def event(transition: str) -> EventData:
 
 
 def drawn(board: Board) -> str:
-    console = Console(width=140, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=140, record=True, file=io.StringIO())
     console.print(board.render())
     return console.export_text()
 
@@ -67,3 +69,12 @@ def test_lines_for_pipes_leave_heartbeats_and_predictions_out() -> None:
     assert line is not None
     assert "end    pan_left" in line.plain
     assert "4.20 s to 8.10 s" in line.plain
+
+
+def test_silence_longer_than_heartbeats_is_said() -> None:
+    board = Board("test")
+    assert "waiting for the daemon" in drawn(board)
+    board.take(message(StatusData(state="up", since=utc(1e9))))
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(board.render(silent_s=16))
+    assert "no word from the daemon for 16 s" in console.export_text()

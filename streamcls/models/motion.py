@@ -116,15 +116,12 @@ class MotionNet(nn.Module):
         appearance = self._appearance(contrast, features, batch)
         fine = self._correlate(features, self.cells, batch)
         coarse = self._correlate(functional.avg_pool2d(features, 2), self.coarse_cells, batch)
-        detail = functional.avg_pool2d(contrast, 4).unflatten(0, (batch, frames))
-        detail = torch.cat(
-            [detail.index_select(1, self.first), detail.index_select(1, self.second)], dim=2
-        ).flatten(0, 1)
+        detail = torch.cat(self._pair_up(functional.avg_pool2d(contrast, 4), batch), dim=1)
         matched = self.match[0](torch.cat([fine, detail], dim=1))
-        biased = (matched.unflatten(0, (batch, self.num_pairs)) + self.pair_bias).flatten(0, 1)
-        x = self.halve(functional.relu(self.match[1](biased)))
+        matched = matched + self.pair_bias.repeat(batch, 1, 1, 1)
+        x = self.halve(functional.relu(self.match[1](matched)))
         x = self.quarter(self.coarse(torch.cat([x, coarse], dim=1)))
-        codes = self.encode(x.flatten(1)).unflatten(0, (batch, self.num_pairs))
+        codes = self.encode(x.flatten(1)).reshape(batch, self.num_pairs, -1)
         return codes, appearance
 
     def _appearance(self, contrast: Tensor, features: Tensor, batch: int) -> Tensor:
@@ -147,12 +144,15 @@ class MotionNet(nn.Module):
         """
         rows, columns = features.shape[2], features.shape[3]
         unit = functional.normalize(features, dim=1, eps=1e-3).flatten(2)
-        unit = unit.unflatten(0, (batch, self.num_frames))
-        left = unit.index_select(1, self.first).flatten(0, 1)
-        right = unit.index_select(1, self.second).flatten(0, 1)
+        left, right = self._pair_up(unit, batch)
         table = torch.bmm(left.transpose(1, 2), right).flatten(1)
-        near = table.index_select(1, cells)
-        return near.unflatten(1, (-1, rows, columns))
+        return table.index_select(1, cells).reshape(left.shape[0], -1, rows, columns)
+
+    def _pair_up(self, frames: Tensor, batch: int) -> tuple[Tensor, Tensor]:
+        """First and second frames of all pairs, (batch * pairs, ...) from (batch * frames, ...)."""
+        apart = frames.reshape(batch, self.num_frames, *frames.shape[1:])
+        first, second = apart.index_select(1, self.first), apart.index_select(1, self.second)
+        return first.flatten(0, 1), second.flatten(0, 1)
 
 
 def frame_pairs(num_frames: int) -> list[tuple[int, int]]:

@@ -217,8 +217,8 @@ ZOO: dict[str, Architecture] = {
     ),
     "motion_net": Architecture(
         MotionNet,
-        _spec(8, 6, 64),
-        "MotionNet: compares frames, for camera motion, 1.4 s clips",
-        296_925,
+        ClipSpec(num_frames=8, sampling_rate=3, trained_fps=20, short_side=64, crop=64),
+        "MotionNet: compares frames, for camera motion, 1.05 s clips",
+        292_653,
     ),
 }

@@ -9,10 +9,10 @@ import zmq
 
 from streamcls.clock import Clock
 from streamcls.errors import BindError
-from streamcls.events import Payload, Writer, utc
+from streamcls.events import Payload, Writer, kind_of, utc
 
-Post = Callable[[], Iterable[tuple[str, Payload]]]
-"""Work for the publishing thread: gives (stream, payload) pairs at the moment of sending."""
+Payloads = Callable[[], Iterable[Payload]]
+"""Called on the publishing thread at the moment of sending; gives what to send."""
 
 _LINGER_MS = 1000  # at the end: time for the last events to leave; without a bound exit can hang
 _TICK_S = 0.25  # how often subscriptions are looked at when nothing is posted
@@ -39,7 +39,7 @@ class Publisher:
         writer: Writer,
         clock: Clock,
         heartbeat_s: float,
-        on_heartbeat: Post,
+        on_heartbeat: Callable[[], Iterable[tuple[str, Payload]]],
         on_end: Callable[[BaseException | None], None],
     ) -> None:
         self.endpoint = endpoint
@@ -52,7 +52,7 @@ class Publisher:
         self._heartbeat_s = heartbeat_s
         self._on_heartbeat = on_heartbeat
         self._on_end = on_end
-        self._inbox: queue.SimpleQueue[Post | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[tuple[str, Payloads] | None] = queue.SimpleQueue()
         # XPUB is PUB that also tells of subscriptions.
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.XPUB)
         self._thread = threading.Thread(target=self._run, name="publish", daemon=True)
@@ -79,9 +79,9 @@ class Publisher:
         """Start the thread; `bind` came before."""
         self._thread.start()
 
-    def post(self, post: Post) -> None:
-        """Queue work; never blocks. Callable from any thread."""
-        self._inbox.put(post)
+    def post(self, stream: str, payloads: Payloads) -> None:
+        """Queue a stream's messages; never blocks. Callable from any thread."""
+        self._inbox.put((stream, payloads))
 
     def stop(self) -> None:
         """End after everything posted so far has been sent. Idempotent."""
@@ -111,7 +111,8 @@ class Publisher:
             else:
                 if post is None:
                     return
-                self._send(post())
+                stream, payloads = post
+                self._send((stream, payload) for payload in payloads())
             self._notice_subscribers()
             if self._clock.monotonic_s() >= heartbeat_at:
                 heartbeat_at = self._clock.monotonic_s() + self._heartbeat_s
@@ -121,7 +122,7 @@ class Publisher:
         for stream, payload in messages:
             topic, body = self._writer.encode(stream, payload, utc(self._clock.utc_s()))
             self._socket.send_multipart([topic, body])
-            self.published[type(payload).__name__.removesuffix("Data").lower()] += 1
+            self.published[kind_of(payload)] += 1
 
     def _notice_subscribers(self) -> None:
         while self._socket.poll(0):

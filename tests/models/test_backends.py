@@ -77,11 +77,7 @@ def test_cuda_is_refused_where_there_is_none() -> None:
         resolve_device("cuda:0")
 
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-
-
 @pytest.mark.gpu
-@needs_cuda
 def test_a_gpu_scores_as_the_cpu_does(model_file: Path) -> None:
     device = resolve_device("cuda")
     on_gpu = TorchBackend(load_bundle(model_file, device))
@@ -91,7 +87,6 @@ def test_a_gpu_scores_as_the_cpu_does(model_file: Path) -> None:
 
 
 @pytest.mark.gpu
-@needs_cuda
 def test_a_device_number_beyond_the_last_is_refused() -> None:
     with pytest.raises(ConfigError, match="CUDA device"):
         resolve_device("cuda:99")

@@ -106,6 +106,27 @@ def draw_backdrop(photos: tuple[Pyramid, ...], rng: np.random.Generator) -> Back
     )
 
 
+def draw_upright(
+    pyramid: Pyramid, track: Array, size: tuple[int, int], rng: np.random.Generator
+) -> Backdrop:
+    """A random place in a photograph from which a whole path can be filmed without its edges.
+
+    The photograph stays upright. Where the path is too long for it, edges repeat as in a mirror.
+
+    Args:
+        track: poses along the path, shape (n, 4).
+        size: width and height of the frames.
+    """
+    height, width = pyramid.levels[0].shape[:2]
+    reach = np.array(size) / min(size) / 2 * np.exp(-track[:, 2:3])  # half a frame, sides
+    low, high = (track[:, :2] - reach).min(axis=0), (track[:, :2] + reach).max(axis=0)
+    fitting = float(np.min([width, height] / (high - low)))
+    visible = max(rng.uniform(0.6, 1.0) * fitting, _VISIBLE_MIN_PX)
+    first = np.minimum(-low * visible, [width / 2, height / 2])
+    last = np.maximum([width, height] - high * visible, first)
+    return Backdrop(pyramid, rng.uniform(first, last), visible, np.eye(2))
+
+
 def detailed_cells(image: RgbImage, label: str, floor: float = c.DETAIL_MIN) -> int:
     """How many of the picture's 4 x 4 patches have gradients that show the label's motion.
 

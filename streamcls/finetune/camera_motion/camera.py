@@ -80,7 +80,7 @@ def poses(stretches: Sequence[Stretch], times_s: Array) -> Array:
         Shape (times, 4): x, y, zoom, roll.
     """
     origin, end = stretches[0].start_s, max(stretches[-1].end_s, float(times_s[-1]))
-    fine = origin + _STEP_S * np.arange(int((end - origin) / _STEP_S) + 2)
+    fine: Array = origin + _STEP_S * np.arange(int((end - origin) / _STEP_S) + 2, dtype=np.float64)
     speed = np.zeros((len(fine), 4))
     sway = np.zeros((len(times_s), 4))
     for index, stretch in enumerate(stretches):
@@ -129,9 +129,7 @@ def _sway(shake: Array, times_s: Array) -> Array:
     return np.stack([total[:, 0], total[:, 1], np.zeros(len(times_s)), total[:, 2]], axis=1)
 
 
-def _draw_turn(
-    direction: tuple[float, float], speeds: c.Span, rng: np.random.Generator
-) -> Motion:
+def _draw_turn(direction: tuple[float, float], speeds: c.Span, rng: np.random.Generator) -> Motion:
     speed = _log_uniform(speeds, rng)
     # The slowest speeds of a swelling pan must stay above the range's lower end.
     depth = min(rng.uniform(0, 0.4), max(0.0, 1 - c.TURN_SPEED.low / speed))
@@ -193,7 +191,7 @@ def _components(
     """Sinusoids whose sum has the given root mean squares."""
     weights = rng.uniform(0.3, 1.0, (_COMPONENTS, 3))
     weights *= np.sqrt(2) / np.linalg.norm(weights, axis=0)
-    frequencies = np.exp(rng.uniform(*np.log(frequency), _COMPONENTS))
+    frequencies = np.exp(rng.uniform(np.log(frequency.low), np.log(frequency.high), _COMPONENTS))
     phases = rng.uniform(0, 2 * np.pi, (_COMPONENTS, 3))
     amplitudes = weights * np.array([rms_x, rms_y, rms_roll])
     return np.concatenate([frequencies[:, None], phases, amplitudes], axis=1)

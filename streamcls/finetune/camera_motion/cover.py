@@ -80,7 +80,7 @@ class Cover:
             small = cv2.resize(frame, (16, 16), interpolation=cv2.INTER_AREA)
             soft = cv2.GaussianBlur(small, (0, 0), 16 * _LEAK_BLUR)
             light = cv2.resize(soft, (columns, rows), interpolation=cv2.INTER_CUBIC)
-            sheet = sheet * (1 - self.leak) + light.astype(np.float32) * self.leak
+            sheet = sheet * (1 - self.leak) + np.asarray(light, np.float32) * self.leak
         return np.clip(sheet, 0, 255).astype(np.uint8)
 
 
@@ -100,7 +100,7 @@ def draw_cover(arrival_s: float, departure_s: float, rng: np.random.Generator) -
     shading = rng.normal(0, depth, (grid, grid, 1)) + rng.normal(0, depth / 4, (grid, grid, 3))
     folds = cv2.resize(shading.astype(np.float32), (128, 128), interpolation=cv2.INTER_CUBIC)
     if rng.random() < 0.25:  # a weave or skin texture, barely above the noise
-        folds += rng.normal(0, rng.uniform(0, 2.0), folds.shape).astype(np.float32)
+        folds += rng.normal(0, rng.uniform(0, 2.0), (128, 128, 3)).astype(np.float32)
     moves, leaks, gaps = rng.random(3) < [0.5, 0.35, 0.25]
     return Cover(
         colour,

@@ -32,6 +32,13 @@ CLIP_SPEC = ClipSpec(
 )
 """What the network sees: 8 frames, 0.15 s apart, 1.05 s in all."""
 
+NET_OPTIONS = {
+    "num_classes": len(c.LABELS),
+    "num_frames": CLIP_SPEC.num_frames,
+    "side": CLIP_SPEC.crop,
+}
+"""Arguments of the network that sees such clips."""
+
 _LABEL_WEIGHTS = np.array([2.2, 1, 1, 1, 1, 1, 1, 1.1, 1.0])
 _TRANSITION_SHARE = 0.15  # clips in which one label gives way to another
 _RATES_HZ = c.Span(5.0, 60.0)

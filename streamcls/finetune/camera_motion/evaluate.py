@@ -96,7 +96,8 @@ def filmed_clip(label: str, assets: Assets, rng: np.random.Generator, spec: Clip
     motion = draw_motion(label, rng, Pace())
     plan = [Labelled(label, Stretch(motion, 0.0, seconds + 0.3))]
     scene = draw_scene(plan, assets, rng)
-    fps = float(rng.choice([rng.uniform(5, 60), rng.uniform(10, 30), 25, 30], p=[0.3, 0.5, 0.1, 0.1]))
+    rates = [rng.uniform(5, 60), rng.uniform(10, 30), 25.0, 30.0]
+    fps = float(rng.choice(rates, p=[0.3, 0.5, 0.1, 0.1]))
     size = _SIZES[rng.integers(len(_SIZES))]
     options = {"preset": "ultrafast" if rng.random() < 0.5 else "veryfast"}
     options |= {"crf": str(rng.integers(18, 36)), "g": str(rng.integers(10, 100))}
@@ -132,9 +133,7 @@ def grid_pictures(path: Path, spec: ClipSpec, *, origin_s: float | None = None) 
     return pictures
 
 
-def scores(
-    network: nn.Module, clips: Sequence[RgbClip], spec: ClipSpec
-) -> npt.NDArray[np.float32]:
+def scores(network: nn.Module, clips: Sequence[RgbClip], spec: ClipSpec) -> npt.NDArray[np.float32]:
     """Probabilities (clips, labels), computed as serving does."""
     device = next(network.parameters()).device
     parts = []

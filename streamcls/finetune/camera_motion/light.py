@@ -58,7 +58,7 @@ class Light:
         curve = 255 * (np.arange(256) / 255) ** self.gamma
         curve = ((curve - 128) * self.contrast + 128 + self.level) * gain
         table = np.clip(curve[:, None] * np.array(self.tint), 0, 255).astype(np.uint8)
-        return table.reshape(1, 256, 3)
+        return np.asarray(table.reshape(1, 256, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Sensor:
         unit = min(rows, columns)
         length = 0.0 if self.snow else rng.uniform(0.05, 0.15) * unit
         starts = rng.uniform(0, [columns, rows], (self.rain, 2))
-        ends = starts + [0.15 * length, length]
+        ends = starts + np.array([0.15 * length, length])
         shade = int(rng.integers(150, 230))
         for start, end in zip(starts.astype(int), ends.astype(int), strict=True):
             cv2.line(

@@ -1,6 +1,7 @@
 """Things that move by themselves in front of the camera: passers-by, vehicles, water, screens."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -46,7 +47,7 @@ class Sprite:
         unit = min(rows, columns)
         elapsed = time_s - self.middle_s
         place = self.place + self.velocity * elapsed - self.parallax * pose[:2]
-        place = place + [0.0, self.bob[0] * np.sin(2 * np.pi * self.bob[1] * elapsed)]
+        place = place + np.array([0.0, self.bob[0] * np.sin(2 * np.pi * self.bob[1] * elapsed)])
         cosine, sine = np.cos(-pose[3]), np.sin(-pose[3])
         grow = np.exp(pose[2])
         turn = np.array([[cosine, -sine], [sine, cosine]])
@@ -104,8 +105,10 @@ class Foliage:
         return np.asarray(moved, np.uint8)
 
 
-def blend(target: RgbImage, source: npt.NDArray[np.uint8], alpha: npt.NDArray[np.uint8]) -> None:
-    """Mix `source` into `target` in place; alpha 255 replaces it. Shape (h, w, 3), (h, w, 1)."""
+def blend(target: RgbImage, source: npt.NDArray[Any], alpha: npt.NDArray[Any]) -> None:
+    """Mix `source` into `target` in place; alpha 255 replaces it. Both
+    hold grey levels; shapes (height, width, 3) and (height, width, 1).
+    """
     below, weight = target.astype(np.int16), alpha.astype(np.int16)
     target[:] = below + ((source.astype(np.int16) - below) * (weight >> 1) >> 7)
 

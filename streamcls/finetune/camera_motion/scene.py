@@ -1,6 +1,6 @@
 """A scene: everything a virtual camera sees and what its sensor and codec make of it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -127,6 +127,7 @@ def draw_scene(
     clutter: bool = True,
     light: bool = True,
     sprites: bool = True,
+    place: Callable[[], Backdrop] | None = None,
 ) -> Scene:
     """A random scene that shows the planned labels.
 
@@ -136,13 +137,15 @@ def draw_scene(
         clutter: whether there may be overlays, swaying trees, screens and the like.
         light: whether light, noise and weather may be other than plain.
         sprites: whether objects may move through the scene.
+        place: proposes where the camera stands; by default anywhere in any photograph.
     """
     stretches = tuple(part.stretch for part in plan)
     shown = {part.label for part in plan}
     begin, end = stretches[0].start_s, stretches[-1].end_s
     lamp = draw_light(rng) if light else Light()
     sensor = draw_sensor(rng) if light else Sensor()
-    backdrop = find_backdrop(plan, assets, lamp, sensor, rng)
+    draw = place or (lambda: draw_backdrop(assets.photos, rng))
+    backdrop = find_backdrop(plan, lamp, sensor, draw)
     covers = tuple(
         draw_cover(
             part.stretch.start_s if part.stretch.start_s > begin else float("-inf"),
@@ -186,32 +189,39 @@ def _draw_traffic(
 
 def find_backdrop(
     plan: Sequence[Labelled],
-    assets: Assets,
     light: Light,
     sensor: Sensor,
-    rng: np.random.Generator,
+    draw: Callable[[], Backdrop],
 ) -> Backdrop:
-    """A backdrop on which every planned motion can be seen, in this light and above this noise."""
-    stretches = [part.stretch for part in plan]
-    floor = max(c.DETAIL_MIN, 0.7 * sensor.grain)
-    best, most = None, -1
-    for _ in range(_TRIES):
-        backdrop = draw_backdrop(assets.photos, rng)
-        counts = []
-        for part in plan:
-            ends = np.array([part.stretch.start_s, part.stretch.end_s])
-            wanted = c.DETAILED_CELLS_MIN if _moves(part.label) else _STILL_CELLS_MIN
-            for pose in poses(stretches, ends):
-                view = light.apply(backdrop.view(pose, _PROBE), float(ends[0]))
-                counts.append(detailed_cells(view, part.label, floor) / wanted)
-                if counts[-1] < 1:
-                    break
-        if min(counts) > most:
-            best, most = backdrop, min(counts)
+    """A backdrop on which every planned motion can be seen, in this light and above this noise.
+
+    Args:
+        draw: gives another backdrop at each call.
+    """
+    best, most = draw(), -1.0
+    for attempt in range(_TRIES):
+        backdrop = best if attempt == 0 else draw()
+        shown = _visibility(plan, backdrop, light, max(c.DETAIL_MIN, 0.7 * sensor.grain))
+        if shown > most:
+            best, most = backdrop, shown
         if most >= 1:
             break
-    assert best is not None
     return best
+
+
+def _visibility(plan: Sequence[Labelled], backdrop: Backdrop, light: Light, floor: float) -> float:
+    """Detailed patches over those asked for, where the planned motion shows the fewest of them."""
+    stretches = [part.stretch for part in plan]
+    shares = []
+    for part in plan:
+        ends = np.array([part.stretch.start_s, part.stretch.end_s])
+        wanted = _STILL_CELLS_MIN if part.label in {"still", "covered"} else c.DETAILED_CELLS_MIN
+        for pose in poses(stretches, ends):
+            view = light.apply(backdrop.view(pose, _PROBE), float(ends[0]))
+            shares.append(detailed_cells(view, part.label, floor) / wanted)
+            if shares[-1] < 1:  # the rest of this motion need not be looked at
+                break
+    return min(shares)
 
 
 def _disturb(scene: Scene, assets: Assets, rng: np.random.Generator) -> Scene:
@@ -223,10 +233,6 @@ def _disturb(scene: Scene, assets: Assets, rng: np.random.Generator) -> Scene:
         other = draw_backdrop(assets.photos, rng)
         scene = replace(scene, backdrops=(*scene.backdrops, other), cut_s=rng.uniform(0.1, 1.0))
     return scene
-
-
-def _moves(label: str) -> bool:
-    return label not in {"still", "covered"}
 
 
 def shrink(frames: Sequence[RgbImage], side: int) -> npt.NDArray[np.uint8]:

@@ -6,23 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader
 
-from streamcls.finetune.camera_motion import labels as c
 from streamcls.finetune.camera_motion.camera import content_motion
-from streamcls.finetune.camera_motion.dataset import CLIP_SPEC, ClipBatch, ClipStream
+from streamcls.finetune.camera_motion.dataset import CLIP_SPEC, NET_OPTIONS, ClipBatch, ClipStream
 from streamcls.finetune.camera_motion.photos import Assets
 from streamcls.models.motion import MotionNet, frame_pairs
 from streamcls.transforms.clip import normalise
 
-NET_OPTIONS: dict[str, int] = {
-    "num_classes": len(c.LABELS),
-    "num_frames": CLIP_SPEC.num_frames,
-    "side": CLIP_SPEC.crop,
-}
 BATCH_SIZE = 64
 LEARNING_RATE = 2e-3
 WEIGHT_DECAY = 0.01
@@ -76,7 +71,7 @@ class MotionTask(pl.LightningModule):
                 else:
                     value.copy_(live[name])
 
-    def configure_optimizers(self) -> dict[str, object]:
+    def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; the learning rate warms up, then falls along a cosine."""
         optimiser = torch.optim.AdamW(
             self.net.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY

@@ -7,7 +7,8 @@ from pathlib import Path
 import av
 import numpy as np
 
-from streamcls.finetune.camera_motion.camera import MODERATE, Pace, Stretch, draw_motion
+from streamcls.finetune.camera_motion.backdrop import draw_upright
+from streamcls.finetune.camera_motion.camera import MODERATE, Pace, Stretch, draw_motion, poses
 from streamcls.finetune.camera_motion.photos import Assets, Pyramid, read_rgb
 from streamcls.finetune.camera_motion.scene import Labelled, Scene, draw_scene
 from streamcls.frames import RgbImage
@@ -59,8 +60,18 @@ def write_video(
     rng = np.random.default_rng(seed)
     plan = plan_segments(segments, rng, pace)
     assets = Assets((Pyramid.of(pixels),), ())
-    scene = draw_scene(plan, assets, rng, clutter=False, light=False, sprites=foreground)
-    film(path, scene, plan[-1].stretch.end_s, rng, fps=fps, size=size, codec=codec, options=options)
+    stretches, end = [part.stretch for part in plan], plan[-1].stretch.end_s
+    track = poses(stretches, np.linspace(0, end, max(2, round(10 * end))))
+    scene = draw_scene(
+        plan,
+        assets,
+        rng,
+        clutter=False,
+        light=False,
+        sprites=foreground,
+        place=lambda: draw_upright(assets.photos[0], track, size, rng),
+    )
+    film(path, scene, end, rng, fps=fps, size=size, codec=codec, options=options)
     return [(part.label, part.stretch.start_s, part.stretch.end_s) for part in plan]
 
 

@@ -1,0 +1,185 @@
+"""Finetuning learns what only the order of frames tells, and writes a file that serves it."""
+
+import sys
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+
+from streamcls.errors import ConfigError, DataError, MissingExtra, ModelError
+from streamcls.finetune.reader import read_clip
+from streamcls.finetune.start import starting_point
+from streamcls.finetune.train import METRICS, Recipe, finetune
+from streamcls.models.backends import TorchBackend
+from streamcls.models.bundle import load_bundle
+from tests.finetune.clips import LABELS, write_ramp, write_ramps
+from tests.models.small import SPEC, write_small
+
+QUICK = Recipe(epochs=1, batch_size=8, workers=0)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Small layers gain nothing from threads, and on a busy machine wait long for them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def ramps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_ramps(tmp_path_factory.mktemp("ramps"))
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("base") / "base.safetensors"
+    write_small(path)
+    return str(path)
+
+
+def test_it_learns_frame_order_and_the_file_serves(
+    ramps: Path, base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    out = tmp_path / "models" / "ramps.safetensors"
+    recipe = Recipe(epochs=12, batch_size=4, lr=0.01, workers=0)
+    report = finetune(
+        ramps, model=base, out=out, recipe=recipe, background_label="fall", progress=False
+    )
+    assert report.metrics["val_video_accuracy"] == 1
+    assert tuple(report.metrics) == METRICS
+
+    model = load_bundle(out)
+    assert model.labels == LABELS
+    assert model.clip_spec == SPEC
+    assert model.manifest == report.manifest
+    assert model.manifest.decisions.background_label == "fall"
+    provenance = model.manifest.provenance
+    assert provenance["metrics"] == report.metrics
+    assert provenance["data"]["videos"]["train"] == {"fall": 12, "rise": 12}
+    assert provenance["recipe"]["lr"] == 0.01
+    assert "torch" in provenance["versions"]
+
+    backend = TorchBackend(model)
+    for rising in (False, True):
+        new = write_ramp(tmp_path / f"{rising}.mp4", rising=rising, seed=999)
+        scores = backend.scores([read_clip(new, Fraction(1, 5), SPEC)])
+        assert scores[0].argmax() == rising
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["False.mp4", "True.mp4", "models"], "training left files behind"
+
+
+def test_a_frozen_backbone_keeps_every_weight_but_the_heads(
+    ramps: Path, base: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "m.safetensors"
+    recipe = Recipe(epochs=2, batch_size=8, lr=0.1, workers=0, freeze_backbone=True)
+    finetune(ramps, model=base, out=out, recipe=recipe, progress=False)
+    before = load_bundle(base).network.state_dict()
+    after = load_bundle(out).network.state_dict()
+    changed = {
+        key
+        for key, value in after.items()
+        if value.shape != before[key].shape or not torch.equal(value, before[key])
+    }
+    assert changed == {"blocks.5.proj.weight", "blocks.5.proj.bias"}
+
+
+def test_loader_processes_give_what_this_process_gives(
+    ramps: Path, base: str, tmp_path: Path
+) -> None:
+    metrics = []
+    for workers in (0, 1):
+        recipe = Recipe(epochs=1, batch_size=8, lr=1e-9, workers=workers, freeze_backbone=True)
+        report = finetune(
+            ramps, model=base, out=tmp_path / "m.safetensors", recipe=recipe, progress=False
+        )
+        metrics.append(report.metrics)
+    assert metrics[0] == pytest.approx(metrics[1], abs=1e-5)
+
+
+def test_the_same_seed_gives_the_same_weights(ramps: Path, base: str, tmp_path: Path) -> None:
+    goldens = [
+        finetune(
+            ramps, model=base, out=tmp_path / "m.safetensors", recipe=QUICK, progress=False
+        ).manifest.golden
+        for _ in range(2)
+    ]
+    assert goldens[0] == goldens[1]
+
+
+def test_training_starts_in_training_mode_with_all_weights_free(base: str) -> None:
+    network = starting_point(base, None, seed=0).network
+    assert all(module.training for module in network.modules())
+    assert all(weight.requires_grad for weight in network.parameters())
+
+
+def test_a_zoo_name_starts_fresh_or_from_a_file_of_its_kind(base: str) -> None:
+    fresh = starting_point("x3d_xs", None, seed=0)
+    assert (fresh.architecture, fresh.arguments) == ("x3d_xs", {})
+    given = starting_point("x3d_xs", base, seed=0)
+    assert given.clip_spec == SPEC
+    assert given.described["model"] == "small"
+
+
+def test_a_start_that_does_not_go_together_is_refused(base: str) -> None:
+    with pytest.raises(ModelError, match="holds weights of x3d_xs, not of slow_r50"):
+        starting_point("slow_r50", base, seed=0)
+    with pytest.raises(ModelError, match="already names weights"):
+        starting_point(base, base, seed=0)
+    with pytest.raises(ModelError, match=r"no model file 'x3d_q'.*; or a network: x3d_xs, "):
+        starting_point("x3d_q", None, seed=0)
+
+
+def test_what_would_fail_after_training_is_refused_before(
+    ramps: Path, base: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "m.safetensors"
+    with pytest.raises(ConfigError, match="make the folder"):
+        finetune(ramps, model=base, out=tmp_path / "no" / "m.safetensors", progress=False)
+    with pytest.raises(ConfigError, match=r"ending in \.safetensors"):
+        finetune(ramps, model=base, out=tmp_path / "m.pth", progress=False)
+    with pytest.raises(DataError, match="'sky' is no class"):
+        finetune(ramps, model=base, out=out, background_label="sky", progress=False)
+    with pytest.raises(DataError, match="epochs is 0; it must be above 0"):
+        Recipe(epochs=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_that_breaks_in_mid_training_is_named_on_one_line(
+    base: str, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_ramps(tmp_path / "data", train=1, val=1)
+    doomed = tmp_path / "data" / "val" / "rise" / "00.mp4"
+
+    def lose_a_file(*arguments: object, **named: object) -> object:
+        doomed.unlink(missing_ok=True)
+        return starting_point(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("streamcls.finetune.train.starting_point", lose_a_file)
+    recipe = Recipe(epochs=1, workers=workers)
+    with pytest.raises(DataError) as caught:
+        finetune(
+            tmp_path / "data",
+            model=base,
+            out=tmp_path / "m.safetensors",
+            recipe=recipe,
+            progress=False,
+        )
+    assert str(caught.value).startswith(str(doomed))
+    assert "\n" not in str(caught.value)
+
+
+def test_without_the_extra_it_says_what_to_install(
+    ramps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "streamcls.finetune.module", raising=False)
+    monkeypatch.setitem(sys.modules, "pytorch_lightning", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'streamcls\[finetune\]'"):
+        finetune(ramps, model="x3d_xs", out=tmp_path / "m.safetensors")

@@ -1,0 +1,112 @@
+"""One stream's two halves: what the operator is told, and payloads that add up."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from streamcls.config import DecisionSettings, Settings, StreamSettings, WindowSettings
+from streamcls.errors import ConfigError
+from streamcls.events import EventData, Payload, PredictionData
+from streamcls.frames import Prediction
+from streamcls.models.bundle import LoadedModel, load_bundle
+from streamcls.pipeline.backlog import Backlog
+from streamcls.stream_line import StreamLine, decision_policy
+from tests.models.small import write_small
+from tests.pipeline.stubs import ManualClock, window
+
+EAGER = DecisionSettings(smoothing_s=0, on_threshold=0.6, off_threshold=0.4, min_duration_s=0)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    path = tmp_path_factory.mktemp("model") / "small.safetensors"
+    write_small(path)
+    return load_bundle(path)
+
+
+def line(model: LoadedModel, *, stride_s: float = 0.5) -> StreamLine:
+    settings = Settings(
+        streams=[StreamSettings("yard", "yard.mp4")],
+        windows=WindowSettings(stride_s=stride_s),
+        decisions=EAGER,
+    )
+    return StreamLine(
+        settings.streams[0],
+        settings,
+        model=model,
+        backlog=Backlog(),
+        boot_id="boot",
+        clock=ManualClock(1.0),
+        on_status=lambda stream, status: None,
+        on_lost=lambda stream: None,
+        on_end=lambda stream, error: None,
+    )
+
+
+def prediction(end_s: float, *scores: float, epoch: int = 1) -> Prediction:
+    row = np.array(scores, np.float32)
+    return Prediction(window("yard", end_s, epoch=epoch), row, 0.4, 0.7)
+
+
+def events(payloads: list[Payload]) -> list[EventData]:
+    return [payload for payload in payloads if isinstance(payload, EventData)]
+
+
+def test_a_prediction_carries_its_scores_best_first_and_latencies_that_add_up(
+    model: LoadedModel,
+) -> None:
+    data = next(iter(line(model).report(prediction(2, 0.2, 0.7, 0.1))))
+    assert isinstance(data, PredictionData)
+    assert [(s.label, s.index) for s in data.top] == [("rise", 1), ("rest", 0), ("fall", 2)]
+    assert data.model_hash == model.file_hash
+    latency = data.latency
+    parts = latency.window_ms + latency.queue_ms + latency.inference_ms + latency.publish_ms
+    assert parts == pytest.approx(latency.total_ms)
+    assert latency.total_ms == 1000
+
+
+def test_events_of_one_label_share_an_id_until_they_end_and_the_next_has_another(
+    model: LoadedModel,
+) -> None:
+    stream = line(model)
+    log: list[EventData] = []
+    for end_s, rise in [(1, 0.9), (2, 0.9), (3, 0.1), (20, 0.9), (21, 0.1)]:
+        log += events(list(stream.report(prediction(end_s, 0.0, rise, 0.0))))
+    rise_log = [event for event in log if event.label == "rise"]
+    assert [event.transition for event in rise_log] == ["start", "end", "start", "end"]
+    ids = [event.event_id for event in rise_log]
+    assert ids[0] == ids[1] != ids[2] == ids[3]
+    assert [event.reason for event in rise_log] == [None, "label_off", None, "label_off"]
+    # The times are those of window centres: windows end at 1 and 2 s and are 1 s long.
+    assert (rise_log[1].start_s, rise_log[1].end_s) == (0.5, 1.5)
+
+
+def test_an_epochs_end_is_told_as_a_lost_stream(model: LoadedModel) -> None:
+    stream = line(model)
+    list(stream.report(prediction(1, 0.0, 0.9, 0.0)))
+    log = events(list(stream.report(prediction(1, 0.9, 0.0, 0.0, epoch=2))))
+    assert (log[0].transition, log[0].label, log[0].reason) == ("end", "rise", "stream_lost")
+    assert log[0].stream_epoch == 1
+
+
+def test_ending_all_gives_the_reason_and_leaves_nothing_open(model: LoadedModel) -> None:
+    stream = line(model)
+    list(stream.report(prediction(1, 0.0, 0.9, 0.0)))
+    assert [e.reason for e in events(list(stream.end_events("shutdown")))] == ["shutdown"]
+    assert list(stream.end_events("shutdown")) == []
+
+
+def test_a_stride_that_was_rounded_is_said(model: LoadedModel) -> None:
+    assert line(model, stride_s=0.5).rounded_stride == ""
+    assert line(model, stride_s=0.33).plan.stride_s == Fraction(3, 10)
+    assert "stride 0.33 s becomes 0.3 s" in line(model, stride_s=0.33).rounded_stride
+
+
+def test_the_operators_settings_replace_the_models_defaults_one_by_one(model: LoadedModel) -> None:
+    defaults = model.manifest.decisions
+    policy = decision_policy(DecisionSettings(on_threshold=0.9, cooldown_s=0), model)
+    assert (policy.on_threshold, policy.cooldown_s) == (0.9, 0)
+    assert policy.smoothing_s == defaults.smoothing_s
+    with pytest.raises(ConfigError, match="above on_threshold"):
+        decision_policy(DecisionSettings(on_threshold=0.1), model)
