@@ -8,7 +8,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PINS := --constraint constraints.txt
 
-.PHONY: demo test lint types coverage check-truth check-accuracy bench camera-motion install clean
+PHOTOS := tests/data/photos
+
+.PHONY: demo test lint types coverage check-accuracy bench camera-motion sample install clean
 
 demo: $(VENV)/.installed
 	$(BIN)/streamcls demo
@@ -25,6 +27,22 @@ types: $(VENV)/.installed-dev
 
 coverage: $(VENV)/.installed-dev
 	$(BIN)/pytest -m "not slow" --cov --cov-report=term-missing:skip-covered
+
+# Latency of four cameras in real time, from the daemon's own histogram.
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.benchmarks.latency
+
+# The bundled model on clips filmed over photographs that were never used in training.
+check-accuracy: $(VENV)/.installed-dev
+	$(BIN)/python -m streamcls.finetune.camera_motion evaluate --model camera-motion --held-out $(PHOTOS)
+
+# Trains the bundled model again. Needs apt-get, for the packages that hold the photographs.
+camera-motion: $(VENV)/.installed-dev
+	$(BIN)/python -m streamcls.finetune.camera_motion train --out streamcls/models/camera_motion.safetensors
+
+# Films the bundled demonstration again.
+sample: $(VENV)/.installed-dev
+	$(BIN)/python -m streamcls.finetune.camera_motion sample --photo $(PHOTOS)/china.jpg --out streamcls/data/sample.mp4
 
 install: $(VENV)/.installed
 

@@ -85,7 +85,7 @@ def _print_summary(console: Console, events: list[EventData]) -> None:
     table = Table(title="label events received, beside what the camera really did")
     for name in ("received", "from", "to", "peak", "", "camera did", "from", "to"):
         table.add_column(name, justify="right" if name in ("from", "to", "peak") else "left")
-    truth = [row for row in json.loads(TRUTH.read_text())["segments"] if row["label"] != "still"]
+    truth = [row for row in json.loads(TRUTH.read_text()) if row["label"] != "still"]
     for index in range(max(len(events), len(truth))):
         row = [""] * 8
         if index < len(events):

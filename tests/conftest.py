@@ -13,6 +13,9 @@ from functools import cache
 
 import pytest
 
+# The networks of the tests are small: on a busy machine a second thread only waits for its turn.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 REQUIRED = set(filter(None, os.environ.get("STREAMCLS_REQUIRE", "").split(",")))
 
 

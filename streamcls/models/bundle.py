@@ -102,6 +102,8 @@ def load_bundle(path_or_name: str | Path, device: torch.device = _CPU) -> Loaded
         network = build_network(manifest.architecture, **manifest.arguments)
         state = load_file(path)
         _load_state(network, state, manifest.labels)
+        if _weights_hash(state) != manifest.weights_hash:
+            raise ModelError("its weights were changed after it was written; take a fresh copy")
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} cannot be read: {_one_line(error)}") from None
     except ModelError as error:
@@ -150,6 +152,7 @@ def write_bundle(
             labels=tuple(labels),
             clip_spec=clip_spec,
             clip_spec_hash=clip_spec.hash(),
+            weights_hash=_weights_hash(state),
             decisions=decisions or DecisionDefaults(),
             golden=golden_scores(twin.eval(), clip_spec, _CPU),
             provenance=dict(provenance or {}),
@@ -190,6 +193,16 @@ def _load_state(network: nn.Module, state: Mapping[str, Tensor], labels: Sequenc
     if len(labels) != num_outputs(network):
         raise ModelError(f"{len(labels)} labels for a network of {num_outputs(network)} outputs")
     network.load_state_dict(state)
+
+
+def _weights_hash(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of every tensor's name, type, shape and bytes: one flipped bit on disk shows."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+    return digest.hexdigest()
 
 
 def _write_atomically(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:

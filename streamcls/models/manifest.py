@@ -50,6 +50,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         architecture, arguments: a zoo name and what its builder is called with.
         labels: in the order of the network's outputs.
         clip_spec_hash: `clip_spec.hash()` when the file was written.
+        weights_hash: of the tensors, likewise.
         golden: the probabilities of `golden_clip(clip_spec)`, in label order.
         provenance: data, metrics, date, versions; for people, never read by the daemon.
     """
@@ -61,6 +62,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     labels: tuple[str, ...]
     clip_spec: ClipSpec
     clip_spec_hash: str
+    weights_hash: str
     decisions: DecisionDefaults
     golden: tuple[float, ...]
     provenance: dict[str, Any] = {}

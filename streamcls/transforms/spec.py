@@ -79,7 +79,9 @@ class ClipSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def canonical_json(self) -> bytes:
         """The spec as JSON with sorted keys and no spaces: equal specs, equal bytes."""
-        return msgspec.json.encode(self, order="sorted")
+        # 30 and 30.0 are one rate and must not give two hashes.
+        spec = msgspec.structs.replace(self, trained_fps=float(self.trained_fps))
+        return msgspec.json.encode(spec, order="sorted")
 
     def hash(self) -> str:
         """SHA-256 of the canonical JSON, hexadecimal."""

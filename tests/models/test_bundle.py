@@ -208,12 +208,24 @@ def test_a_changed_document_is_refused(
     assert said in refusal(edited(sound, tmp_path / "edited.safetensors", change(place, value)))
 
 
-def test_changed_weights_fail_the_golden_clip(sound: Path, tmp_path: Path) -> None:
-    weights = load_file(sound)
-    weights["blocks.5.proj.weight"] = weights["blocks.5.proj.weight"].flip(0)
-    with safe_open(sound, "pt") as file:
-        save_file(weights, tmp_path / "m.safetensors", file.metadata())
-    assert "does not score its golden clip" in refusal(tmp_path / "m.safetensors")
+def test_one_flipped_bit_in_the_weights_is_refused(sound: Path, tmp_path: Path) -> None:
+    data = bytearray(sound.read_bytes())
+    data[-1001] ^= 1
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(data)
+    assert "weights were changed" in refusal(path)
+
+
+def test_a_network_that_scores_its_golden_clip_otherwise_is_refused(
+    sound: Path, tmp_path: Path
+) -> None:
+    """What changed pixels, code or a faulty device would give: other scores from these weights."""
+
+    def edit(document: dict[str, Any]) -> None:
+        document["golden"] = document["golden"][::-1]
+
+    path = edited(sound, tmp_path / "m.safetensors", edit)
+    assert "does not score its golden clip" in refusal(path)
 
 
 def test_weights_of_another_network_are_refused(sound: Path, tmp_path: Path) -> None:

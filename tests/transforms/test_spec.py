@@ -30,6 +30,7 @@ def test_the_hash_depends_on_the_values_and_on_nothing_else() -> None:
     reread = ClipSpec.from_builtins(msgspec.json.decode(spec.canonical_json()))
     assert reread == spec
     assert reread.hash() == spec.hash()
+    assert ClipSpec(**{**X3D_S, "trained_fps": 30.0}).hash() == spec.hash()
     assert ClipSpec(**{**X3D_S, "sampling_rate": 5}).hash() != spec.hash()
 
 
