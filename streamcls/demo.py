@@ -9,7 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from streamcls.client import Subscriber
-from streamcls.config import HttpSettings, Pace, PublishSettings, Settings, StreamSettings
+from streamcls.config import (
+    HttpSettings,
+    Pace,
+    PublishSettings,
+    Settings,
+    StreamSettings,
+    WindowSettings,
+)
 from streamcls.daemon import Daemon
 from streamcls.events import EventData, StatusData
 from streamcls.terminal import Board, follow
@@ -34,6 +41,7 @@ def run_demo(console: Console) -> int:
         publish=PublishSettings(
             endpoint="tcp://127.0.0.1:*", heartbeat_s=1.0, wait_for_subscriber_s=10.0
         ),
+        windows=WindowSettings(stride_s=0.45),
         http=HttpSettings(enabled=False),
     )
     daemon = Daemon(settings)

@@ -101,11 +101,12 @@ def follow(
 
 def event_line(stream: str, event: EventData) -> Text:
     """One event on one line."""
+    when = event.start_time if event.transition == "start" else event.end_time
     span = f"{event.start_s:8.2f} s"
     if event.transition != "start" and event.end_s is not None:
         span += f" to {event.end_s:.2f} s"
     return Text.assemble(
-        (f"{_clock(event.start_time)}  ", "dim"),
+        (f"{_clock(when or event.start_time)}  ", "dim"),
         f"{stream:<12} {event.transition:<7}",
         (f"{event.label:<12}", _LABEL_STYLE),
         f" peak {event.peak_score:.2f}  from {span}",

@@ -201,7 +201,7 @@ def _weights_hash(state: Mapping[str, Tensor]) -> str:
     for name in sorted(state):
         tensor = state[name].contiguous()
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
