@@ -118,6 +118,7 @@ class StreamLine:
             decode_errors=captured.decode_errors,
             windows=made.windows,
             windows_dropped=dropped,
+            frames_dropped=dict(made.frames_dropped),
             reconnects=dict(captured.reconnects),
         )
 

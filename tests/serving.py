@@ -34,8 +34,13 @@ class Served:
     messages: list[Message] = field(default_factory=list)
 
     def receive(self) -> Message:
-        received = self.subscriber.receive(PATIENCE_S)
-        assert received, f"silence for {PATIENCE_S} s after {len(self.messages)} messages"
+        deadline = time.monotonic() + PATIENCE_S
+        while not (received := self.subscriber.receive(1.0)):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.kill()
+                raise AssertionError(
+                    f"silence after {len(self.messages)} messages; it printed:\n" + self.output()
+                )
         self.messages.append(received[0])
         return received[0]
 

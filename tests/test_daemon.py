@@ -19,6 +19,7 @@ DESIGNED_METRICS = {
     "streamcls_source_last_frame_timestamp_seconds",
     "streamcls_frames_decoded",
     "streamcls_frames_converted",
+    "streamcls_frames_dropped",
     "streamcls_decode_errors",
     "streamcls_source_reconnects",
     "streamcls_windows",

@@ -43,8 +43,8 @@ class MotionNet(nn.Module):
         num_frames: int = 8,
         side: int = 64,
         features: int = 32,
-        width: int = 48,
-        code: int = 64,
+        width: int = 64,
+        code: int = 96,
         hidden: int = 192,
         radius: int = 2,
     ) -> None:

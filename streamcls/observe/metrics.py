@@ -28,6 +28,7 @@ class StreamCounts:
     decode_errors: int
     windows: int
     windows_dropped: Mapping[str, int] = field(default_factory=dict)
+    frames_dropped: Mapping[str, int] = field(default_factory=dict)
     reconnects: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -120,6 +121,7 @@ def _stream_metrics(streams: Mapping[str, StreamCounts]) -> Iterator[Metric]:
             family.add_metric([stream], value(counts))
         yield family
     by_reason: dict[str, tuple[str, Callable[[StreamCounts], Mapping[str, int]]]] = {
+        "frames_dropped": ("Decoded frames that no window may use.", lambda c: c.frames_dropped),
         "windows_dropped": ("Windows not classified.", lambda counts: counts.windows_dropped),
         "source_reconnects": ("Lost connections.", lambda counts: counts.reconnects),
     }

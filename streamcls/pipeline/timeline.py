@@ -15,9 +15,9 @@ _RATE_MEMORY = 63  # intervals whose median is the frame rate: outlives a burst,
 class Timeline:
     """Gives each frame its media time, and says where continuity ends.
 
-    A new stream epoch begins at the first frame, after `reconnected()`, when time does not grow
-    or jumps by more than `MAX_JUMP_S`, when the picture's size changes, and when timestamps begin
-    or cease to exist.
+    A new stream epoch begins at the first frame, after `reconnected()`, when time falls or jumps
+    by more than `MAX_JUMP_S`, when the picture's size changes, and when timestamps begin or cease
+    to exist.
     """
 
     def __init__(self) -> None:
@@ -29,6 +29,20 @@ class Timeline:
     def reconnected(self) -> None:
         """The next frame comes over a new connection."""
         self._last = None
+
+    def repeats(self, frame: Frame) -> bool:
+        """Whether the frame has the very timestamp and size of the last one.
+
+        Some servers send a keyframe of several slices as several pictures of one timestamp; were
+        each a break, such a camera would begin an epoch at every keyframe.
+        """
+        last = self._last
+        return (
+            last is not None
+            and frame.media_s is not None
+            and frame.media_s == last.media_s
+            and (last.image.width, last.image.height) == (frame.image.width, frame.image.height)
+        )
 
     def place(self, frame: Frame) -> bool:
         """Set `media_s` and `epoch` to the frame's; True where it begins a new epoch.

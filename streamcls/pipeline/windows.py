@@ -20,6 +20,8 @@ class WindowStats:
     windows: int = 0
     """Whole windows with enough coverage."""
     windows_dropped: Counter[str] = field(default_factory=Counter)
+    frames_dropped: Counter[str] = field(default_factory=Counter)
+    """Decoded frames that no window may use."""
 
 
 @dataclass(slots=True)
@@ -65,6 +67,9 @@ class WindowAssembler:
 
     def push(self, frame: Frame) -> list[Window]:
         """Take the next decoded frame; returns the windows that it closes, oldest first."""
+        if self.timeline.repeats(frame):
+            self.stats.frames_dropped["same_timestamp"] += 1
+            return []
         if self.timeline.place(frame):
             self._begin_epoch(frame)
         media_s = self.timeline.media_s

@@ -1,7 +1,9 @@
 """The virtual camera shows what its labels say, repeatably, and the network judges clips alone."""
 
+import json
 import math
 from pathlib import Path
+from unittest.mock import patch
 
 import av
 import cv2
@@ -10,10 +12,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 from streamcls.errors import DataError
 from streamcls.finetune.camera_motion import labels as c
 from streamcls.finetune.camera_motion import photos
+from streamcls.finetune.camera_motion.__main__ import app
 from streamcls.finetune.camera_motion.camera import (
     RAMP_S,
     Motion,
@@ -253,6 +258,43 @@ def test_the_network_refuses_a_side_it_cannot_divide() -> None:
         MotionNet(side=60)
 
 
+def test_training_takes_steps_and_leaves_averaged_weights(assets: Assets, tmp_path: Path) -> None:
+    pytest.importorskip("pytorch_lightning")
+    from streamcls.finetune.camera_motion.train import BATCH_SIZE, train
+
+    weights = tmp_path / "weights"
+    network = train(
+        assets, clips=2 * BATCH_SIZE, seed=3, weights=weights, workers=0, bf16=False, keep_every=1
+    )
+    stored = load_file(weights)
+    assert all(torch.equal(stored[name], value) for name, value in network.state_dict().items())
+    torch.manual_seed(3)
+    fresh = MotionNet(**NET_OPTIONS).state_dict()
+    assert not torch.equal(stored["head.3.weight"], fresh["head.3.weight"])
+
+
+def test_the_command_line_evaluates_a_model(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    command = ["evaluate", "--model", "camera-motion", "--held-out", str(PHOTOS)]
+    command += ["--clips-per-label", "1", "--report", str(report)]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    counts = json.loads(report.read_text())
+    assert counts["labels"] == list(c.LABELS)
+    assert np.sum(counts["confusion"]) == len(c.LABELS)
+
+
+def test_the_sample_comes_with_its_truth(tmp_path: Path) -> None:
+    out = tmp_path / "sample.mp4"
+    with patch("streamcls.finetune.camera_motion.sample.SEGMENTS", (("still", 0.2),)):
+        result = CliRunner().invoke(
+            app, ["sample", "--photo", str(PHOTOS / "china.jpg"), "--out", str(out)]
+        )
+    assert result.exit_code == 0, result.output
+    truth = json.loads(out.with_suffix(".json").read_text())
+    assert truth == [{"label": "still", "start_s": 0.0, "end_s": 0.2}]
+
+
 def test_missing_pictures_are_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere.jpg"):
         read_rgb(tmp_path / "nowhere.jpg")
@@ -261,7 +303,7 @@ def test_missing_pictures_are_named(tmp_path: Path) -> None:
 def test_without_apt_the_way_to_the_photographs_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(photos.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     with pytest.raises(DataError, match="apt-get download .*mate-backgrounds"):
         photos.fetch(tmp_path / "cache")
 
@@ -274,6 +316,7 @@ def test_a_report_counts_per_label() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_bundled_model_knows_held_out_photographs() -> None:
     model = load_bundle("camera-motion")
     report = evaluate(model.network, PHOTOS, clips_per_label=20, seed=5, spec=model.clip_spec)

@@ -23,8 +23,8 @@ def test_growing_time_without_great_jumps_is_one_epoch(gaps: list[Fraction], t: 
     assert timeline.epoch == 1
 
 
-@pytest.mark.parametrize("step", [0, -0.04, -1000, 2.001, 46_722])
-def test_time_that_stands_falls_or_leaps_begins_an_epoch(step: float) -> None:
+@pytest.mark.parametrize("step", [-0.04, -1000, 2.001, 46_722])
+def test_time_that_falls_or_leaps_begins_an_epoch(step: float) -> None:
     timeline = Timeline()
     timeline.place(frame(10))
     assert timeline.place(frame(10 + step))

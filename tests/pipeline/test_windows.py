@@ -129,6 +129,16 @@ def test_no_window_spans_two_epochs(script: list[str]) -> None:
             time += Fraction(1, 10)
 
 
+def test_a_picture_sent_twice_under_one_timestamp_counts_once_and_breaks_nothing() -> None:
+    twice = [copy for f in steady(41) for copy in (f, f)]
+    line = assembler(CountingConvert())
+    assert [shown(window) for window in push_all(line, twice)] == [
+        shown(window) for window in push_all(assembler(CountingConvert()), steady(41))
+    ]
+    assert line.timeline.epoch == 1
+    assert line.stats.frames_dropped["same_timestamp"] == 41
+
+
 def test_windows_start_one_stride_apart() -> None:
     windows = push_all(assembler(CountingConvert(), stride_s=1.0), steady(200))
     assert {b.start_s - a.start_s for a, b in pairwise(windows)} == {Fraction(1)}

@@ -4,7 +4,6 @@ python -m streamcls.finetune.camera_motion train --out camera_motion.safetensors
 """
 
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -42,7 +41,7 @@ ClipsPerLabel = Annotated[int, typer.Option(min=1, help="Held-out clips filmed f
 @app.command()
 def train(
     out: Annotated[Path, typer.Option(help="The model file to write.")],
-    clips: Annotated[int, typer.Option(min=64, help="Clips drawn for training.")] = 120_000,
+    clips: Annotated[int, typer.Option(min=64, help="Clips drawn for training.")] = 96_000,
     seed: Annotated[int, typer.Option(help="Of weights and clips.")] = 0,
     bf16: Annotated[bool, typer.Option(help="Compute in bfloat16 where that is safe.")] = True,
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw clips.")] = 1,
@@ -132,9 +131,7 @@ def main() -> None:
         app()
     except StreamclsError as error:
         print(f"error: {error}", file=sys.stderr)
-        # Worker processes may still hold the standard streams.
-        sys.stderr.flush()
-        os._exit(error.exit_code)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

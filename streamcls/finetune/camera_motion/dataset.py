@@ -36,8 +36,13 @@ NET_OPTIONS = {
     "num_classes": len(c.LABELS),
     "num_frames": CLIP_SPEC.num_frames,
     "side": CLIP_SPEC.crop,
+    "features": 32,
+    "width": 64,
+    "code": 96,
+    "hidden": 192,
+    "radius": 2,
 }
-"""Arguments of the network that sees such clips."""
+"""Arguments of the network; all are spelled out, as the model file keeps them."""
 
 _LABEL_WEIGHTS = np.array([2.2, 1, 1, 1, 1, 1, 1, 1.1, 1.0])
 _TRANSITION_SHARE = 0.15  # clips in which one label gives way to another

@@ -76,6 +76,8 @@ COVER_VISIBLE_MAX = 0.08
 """Share of the picture's area that may still show the scene when the lens is covered."""
 FOREGROUND_SHARE_MAX = 0.5
 """Share of the picture's area that moving objects may hide while the scene counts as visible."""
+TRAFFIC_SHARE_MAX = 0.7
+"""The same before a still camera: a bus or a column of people may fill most of the picture."""
 DETAIL_MIN = 2.5
 """Grey levels per 1/64 side: gradient of a patch whose motion can be seen."""
 DETAILED_CELLS_MIN = 6

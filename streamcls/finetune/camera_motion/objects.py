@@ -16,7 +16,18 @@ from streamcls.frames import RgbImage
 Array = npt.NDArray[np.float64]
 
 _SPEED_MAX = 1.0  # sides/s of an object in the scene
-_PANE_SHARE = c.Span(0.15, 0.45)  # of the picture's area
+_PANE_SHARE = c.Span(0.15, 0.6)  # of the picture's area
+# Shares of: no object, one, a few, a crowd, a column in step, one as large as a bus up close.
+_KINDS = (0.4, 0.18, 0.16, 0.12, 0.14, 0.0)
+_DENSE_KINDS = (0.3, 0.15, 0.13, 0.12, 0.18, 0.12)
+# Lowest and highest height in sides, fewest and most of them.
+_HEIGHTS = {
+    "one": (0.3, 0.75, 1, 1),
+    "few": (0.12, 0.4, 2, 4),
+    "crowd": (0.05, 0.2, 5, 12),
+    "column": (0.08, 0.3, 8, 22),
+    "wall": (0.7, 1.0, 1, 1),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,26 +125,29 @@ def blend(target: RgbImage, source: npt.NDArray[Any], alpha: npt.NDArray[Any]) -
 
 
 def draw_sprites(
-    assets: Assets, moment_s: float, pose: Array, rng: np.random.Generator
+    assets: Assets, moment_s: float, pose: Array, rng: np.random.Generator, *, dense: bool
 ) -> list[Sprite]:
-    """Objects that are in the picture around `moment_s`: none, one large, a few or a crowd.
+    """Objects that are in the picture around `moment_s`: none, one, a few, a crowd, a column.
 
     Args:
         pose: the camera's at that moment.
+        dense: whether they may hide most of the picture; so only before a still camera.
     """
-    kind = rng.choice(["none", "one", "few", "crowd"], p=[0.45, 0.2, 0.2, 0.15])
+    kinds = ("none", "one", "few", "crowd", "column", "wall")
+    kind = rng.choice(kinds, p=_DENSE_KINDS if dense else _KINDS)
     if kind == "none":
         return []
-    if kind == "one":
-        heights = [float(rng.uniform(0.3, 0.75))]
-    elif kind == "few":
-        heights = list(rng.uniform(0.12, 0.4, rng.integers(2, 5)))
-    else:
-        heights = list(rng.uniform(0.05, 0.2, rng.integers(5, 13)))
+    low, high, fewest, most = _HEIGHTS[kind]
+    heights = rng.uniform(low, high, rng.integers(fewest, most + 1))
+    limit = c.TRAFFIC_SHARE_MAX if dense else c.FOREGROUND_SHARE_MAX
+    heights *= min(1.0, float(np.sqrt(limit / np.sum(heights**2))))
     # On a road all go one way; on a square each goes its own.
     heading = rng.uniform(0, 2 * np.pi) if rng.random() < 0.6 else None
+    speed = None
+    if kind == "column":
+        heading, speed = rng.uniform(0, 2 * np.pi), rng.uniform(0.05, 1.0)
     return [
-        _draw_sprite(assets, height * np.exp(-pose[2]), heading, moment_s, pose, rng)
+        _draw_sprite(assets, height * np.exp(-pose[2]), limit, heading, speed, moment_s, pose, rng)
         for height in heights
     ]
 
@@ -157,18 +171,25 @@ def draw_foliage(rng: np.random.Generator) -> Foliage:
 def _draw_sprite(
     assets: Assets,
     height: float,
+    share: float,
     heading: float | None,
+    speed: float | None,
     moment_s: float,
     pose: Array,
     rng: np.random.Generator,
 ) -> Sprite:
     image = _draw_cut_out(assets, rng)
     aspect = image.shape[1] / image.shape[0]
-    # Wide cut-outs shrink, so that one object hides at most about half of the picture.
-    height = min(height, float(np.sqrt(c.FOREGROUND_SHARE_MAX / aspect)))
+    # Wide cut-outs shrink, so that one object alone never hides more than its share.
+    height = min(height, float(np.sqrt(share / aspect)))
     image = _fit(image, height)
-    angle = rng.uniform(0, 2 * np.pi) if heading is None else heading + rng.choice([0, 0, np.pi])
-    speed = rng.choice([0.0, 1.0], p=[0.1, 0.9]) * _SPEED_MAX * rng.uniform(0.02, 1.0)
+    if speed is not None and heading is not None:  # in step with the others
+        angle, speed = heading + rng.normal(0, 0.1), speed * rng.uniform(0.8, 1.2)
+    else:
+        angle = (
+            rng.uniform(0, 2 * np.pi) if heading is None else heading + rng.choice([0, 0, np.pi])
+        )
+        speed = rng.choice([0.0, 1.0], p=[0.1, 0.9]) * _SPEED_MAX * rng.uniform(0.02, 1.0)
     parallax = float(rng.choice([1.0, rng.uniform(1.0, 1.3)]))
     return Sprite(
         image,

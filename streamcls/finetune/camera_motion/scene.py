@@ -165,7 +165,8 @@ def draw_scene(
         exposure_s=float(rng.choice([0, 1]) * rng.uniform(0.002, 0.033)),
     )
     if sprites:
-        scene = replace(scene, sprites=_draw_traffic(assets, stretches, rng))
+        traffic = _draw_traffic(assets, stretches, rng, dense=clutter and shown == {"still"})
+        scene = replace(scene, sprites=traffic)
     if clutter and rng.random() < _SWAY_SHARE:
         scene = replace(scene, foliage=draw_foliage(rng))
     if clutter and shown <= {"still", "covered"}:
@@ -174,7 +175,7 @@ def draw_scene(
 
 
 def _draw_traffic(
-    assets: Assets, stretches: Sequence[Stretch], rng: np.random.Generator
+    assets: Assets, stretches: Sequence[Stretch], rng: np.random.Generator, *, dense: bool
 ) -> tuple[Sprite, ...]:
     """Moving objects; in long scenes new ones come every few seconds."""
     begin, end = stretches[0].start_s, stretches[-1].end_s
@@ -183,7 +184,7 @@ def _draw_traffic(
     return tuple(
         sprite
         for moment, pose in zip(moments, poses(stretches, moments), strict=True)
-        for sprite in draw_sprites(assets, float(moment), pose, rng)
+        for sprite in draw_sprites(assets, float(moment), pose, rng, dense=dense)
     )
 
 
