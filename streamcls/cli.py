@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,18 +19,22 @@ import typer
 from rich.console import Console
 
 from streamcls import cli_models
+from streamcls.config import redact
 from streamcls.errors import StreamclsError
 
 if TYPE_CHECKING:
     from streamcls.daemon import Daemon
 
 app = typer.Typer(
-    help="Turn live video into label events.", no_args_is_help=True, add_completion=False
+    help="Turn live video into label events.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # `main` prints what is unexpected, without credentials
 )
 app.add_typer(cli_models.app, name="models")
 
 ConfigPath = Annotated[Path, typer.Argument(help="TOML file; see configs/streamcls.toml.")]
-Endpoint = Annotated[str, typer.Argument(help="The daemon's [publish] endpoint.")]
+Endpoint = Annotated[str, typer.Argument(help="Where the daemon publishes.")]
 
 
 def main() -> None:
@@ -39,6 +44,9 @@ def main() -> None:
     except StreamclsError as error:
         Console(stderr=True).print(f"streamcls: {error}", style="red", soft_wrap=True, markup=False)
         sys.exit(error.exit_code)
+    except Exception:  # a bug: its trace is wanted, but no password that a message may hold
+        sys.stderr.write(redact(traceback.format_exc()))
+        sys.exit(1)
 
 
 @app.command()
@@ -126,8 +134,8 @@ def finetune(
         data_dir, model=model, out=out, recipe=recipe, background_label=background, device=device
     )
     console = Console()
-    for reason in report.skipped:
-        console.print(f"skipped: {reason}", style="yellow", markup=False, soft_wrap=True)
+    if report.skipped:
+        console.print(f"{len(report.skipped)} files were skipped, as named above", style="yellow")
     metrics = ", ".join(f"{name} {value:.3f}" for name, value in report.metrics.items())
     console.print(f"wrote {report.path}: {metrics}", markup=False, soft_wrap=True)
     console.print(

@@ -25,7 +25,7 @@ def list_models() -> None:
         spec = entry.clip_spec
         clip = f"{spec.num_frames} x {spec.crop} px, every {float(spec.frame_interval_s):.3g} s"
         networks.add_row(name, f"{entry.parameters / 1e6:.2f} M", clip, entry.description)
-    bundles = Table(title="model files, for [model] path", title_justify="left")
+    bundles = Table(title=r"model files, for \[model] path", title_justify="left")
     for column in ("name", "architecture", "labels"):
         bundles.add_column(column)
     for name, path in bundled_models().items():

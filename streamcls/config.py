@@ -134,6 +134,9 @@ class StreamSettings(Section, frozen=True):
                 f" {scheme_of(self.url)!r}; use a file path, rtsp://, rtsps:// or webcam:0"
             )
 
+    def __repr__(self) -> str:
+        return f"StreamSettings(id={self.id!r}, url={redact(self.url)!r})"
+
     @property
     def is_live(self) -> bool:
         """Whether frames come when they come, so the newest window matters most."""

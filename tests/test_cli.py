@@ -204,6 +204,19 @@ def test_watch_on_a_wrong_endpoint_says_what_one_looks_like(call: Call) -> None:
     assert "tcp://127.0.0.1:5599" in one_line(code, error)
 
 
+def test_a_bug_shows_its_trace_without_the_passwords_in_it(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(path: Path) -> None:
+        raise RuntimeError("lost rtsp://admin:hunter2@10.0.0.9/live")
+
+    monkeypatch.setattr("streamcls.config.load_settings", broken)
+    code, _, error = call("check", tmp_path / "any.toml")
+    assert code == 1
+    assert "RuntimeError: lost rtsp://***@10.0.0.9/live" in error
+    assert "hunter2" not in error
+
+
 def test_watch_json_ends_quietly_when_its_pipe_closes() -> None:
     """`streamcls watch --json | head -n 1`: no traceback when the reader goes."""
     writer = Writer("/test", "boot")

@@ -114,6 +114,11 @@ def test_no_password_survives_redaction(password: str, scheme: str) -> None:
     assert password.replace("/", "") not in redact(query)
 
 
+def test_a_streams_own_representation_holds_no_password() -> None:
+    text = STREAM.replace("clip.mp4", "rtsp://admin:hunter2@10.0.0.9/live")
+    assert "hunter2" not in repr(parse_settings(text))
+
+
 def test_redaction_keeps_what_is_no_secret() -> None:
     assert redact("rtsp://u:p@10.0.0.9/live: refused") == "rtsp://***@10.0.0.9/live: refused"
     assert redact("/videos/a.mp4 is cut short") == "/videos/a.mp4 is cut short"

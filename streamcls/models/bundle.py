@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from streamcls.errors import ConfigError, ModelError
@@ -209,7 +209,8 @@ def _write_atomically(path: Path, state: dict[str, Tensor], metadata: dict[str, 
     check_target(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file(state, unfinished, metadata)
+        # Not save_file, which makes files that only their owner, not the daemon's user, can read.
+        unfinished.write_bytes(save(state, metadata))
         os.replace(unfinished, path)
     except (OSError, SafetensorError) as error:
         raise ConfigError(f"{path} cannot be written: {_one_line(error)}") from None

@@ -112,13 +112,13 @@ PACKAGES = (
     ),
     Package(
         "gnome-backgrounds",
-        "CC-BY-SA-3.0",
+        "GPL-2+",
         "usr/share/backgrounds/gnome",
         ("licorice-l.webp", "pixels-d.webp", "truchet-d.webp"),
     ),
     Package(
         "opencv-doc",
-        "BSD-3-Clause",
+        "Apache-2.0, BSD-3-Clause",
         "usr/share/doc/opencv-doc/examples/data",
         (
             "aero1.jpg",

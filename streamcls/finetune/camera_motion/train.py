@@ -105,7 +105,7 @@ class _Keep(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: object
     ) -> None:
         step = trainer.global_step
-        if step % self.every == 0 or step == trainer.max_steps:
+        if step % self.every == 0:
             assert isinstance(pl_module, MotionTask)
             save_file(pl_module.average.state_dict(), self.path)
             metrics = {name: round(float(v), 4) for name, v in trainer.callback_metrics.items()}
@@ -128,7 +128,7 @@ def train(
         assets: training pictures.
         clips: how many clips to draw; the schedule is stretched over them.
         seed: of the weights and of the clips.
-        weights: where the averaged weights are written from time to time.
+        weights: where the averaged weights are written from time to time and at the end.
         workers: processes that draw clips.
         bf16: whether layers compute in bfloat16 where that is safe; twice as fast on newer CPUs.
         keep_every: steps between two writes of `weights`.
@@ -160,4 +160,5 @@ def train(
         callbacks=[_Keep(weights, keep_every)],
     )
     trainer.fit(task, loader)
+    save_file(task.average.state_dict(), weights)
     return task.average

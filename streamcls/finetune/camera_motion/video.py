@@ -34,8 +34,8 @@ def write_video(
 ) -> list[Truth]:
     """Film a photograph with a virtual camera.
 
-    Successive segments flow into each other within `camera.RAMP_S`. The same arguments give the
-    same pictures.
+    Successive segments flow into each other within `camera.RAMP_S`. The same arguments render the
+    same pictures; what x264 makes of equal pictures differs slightly from run to run.
 
     Args:
         path: of the file to write; its suffix chooses the container.
