@@ -4,7 +4,6 @@ Heavy imports stay inside the commands, so that `watch` starts without torch.
 """
 
 import json
-import logging
 import os
 import signal
 import sys
@@ -54,9 +53,10 @@ def run(config: ConfigPath) -> None:
     """Serve the streams of a configuration file until stopped."""
     from streamcls.config import load_settings
     from streamcls.daemon import Daemon
+    from streamcls.observe.logs import log_to_stderr
 
     settings = load_settings(config)
-    _log_to_stderr(settings.log.level)
+    log_to_stderr(settings.log.level)
     daemon = Daemon(settings)
     with _stopped_by_signals(daemon):
         code = daemon.run()
@@ -165,14 +165,6 @@ def schema() -> None:
     from streamcls.events import json_schema
 
     print(json.dumps(json_schema(), indent=1))
-
-
-def _log_to_stderr(level: str) -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=level.upper(),
-        format="%(asctime)s %(levelname)s %(message)s",
-    )
 
 
 @contextmanager

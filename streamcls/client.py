@@ -43,7 +43,7 @@ class Subscriber:
         except zmq.ZMQError as error:
             self._socket.close()
             raise StreamclsError(
-                f"cannot subscribe to {endpoint}: {error.strerror};"
+                f"cannot subscribe to {endpoint}: {zmq.strerror(error.errno or 0)};"
                 " an endpoint looks like tcp://127.0.0.1:5599"
             ) from None
         for prefix in _prefixes(list(streams), sorted(self._kinds)):

@@ -17,13 +17,14 @@ from importlib.metadata import version
 import msgspec
 
 from streamcls.clock import Clock, SystemClock
-from streamcls.config import Settings, check_files, redact
-from streamcls.errors import StreamclsError
+from streamcls.config import Settings, check_files
+from streamcls.errors import SourceError, StreamclsError
 from streamcls.events import EndReason, Payload, StatusData, Writer, utc
 from streamcls.frames import Prediction
 from streamcls.models.backends import Backend, TorchBackend, resolve_device, use_threads
 from streamcls.models.bundle import load_bundle
 from streamcls.observe.http import HttpServer
+from streamcls.observe.logs import log_fault
 from streamcls.observe.metrics import Metrics, Snapshot
 from streamcls.observe.systemd import notify
 from streamcls.pipeline.backlog import Backlog
@@ -155,7 +156,8 @@ class Daemon:
             notify("STOPPING=1")
             self._shut_down()
         if error:
-            raise StreamclsError(f"stopped by a failure inside: {error!r}") from error
+            log_fault("stopped", error)
+            raise StreamclsError(f"stopped by {type(error).__name__}; the log has its trace")
         return self._verdict()
 
     def _main_loop(self) -> BaseException | None:
@@ -230,8 +232,6 @@ class Daemon:
     # What follows is called on capture threads.
 
     def _status_changed(self, stream: str, status: StatusData) -> None:
-        level = logging.WARNING if status.state in ("backoff", "failed", "stale") else logging.INFO
-        log.log(level, "%s: %s %s", stream, status.state, status.detail or status.reason)
         post = partial(self._publisher.post, stream, partial(self._note_status, stream, status))
         if status.state in ("failed", "stopped"):
             # A subscriber takes these as a stream's last word: first what was seen before.
@@ -240,8 +240,8 @@ class Daemon:
             post()
 
     def _capture_ended(self, stream: str, error: BaseException | None) -> None:
-        if error:
-            log.error("%s: ended: %s", stream, redact(str(error)))
+        if error and not isinstance(error, SourceError):
+            log_fault(stream, error)
         self._notices.put(_Finished(stream))
 
     def _lost(self, stream: str) -> None:

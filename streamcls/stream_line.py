@@ -4,6 +4,7 @@
 the two halves share nothing but the backlog between them.
 """
 
+import logging
 import random
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -33,6 +34,8 @@ from streamcls.pipeline.decisions import Policy as DecisionPolicy
 from streamcls.pipeline.sources import open_source
 from streamcls.pipeline.windows import WindowAssembler
 from streamcls.transforms import WindowPlan, to_small_rgb
+
+log = logging.getLogger("streamcls")
 
 
 class StreamLine:
@@ -67,7 +70,7 @@ class StreamLine:
             settings.capture,
             open_source=lambda: open_source(stream, settings.capture, clock),
             on_frame=self.feed,
-            on_status=on_status,
+            on_status=self._note_status,
             on_lost=self._disconnected,
             on_end=on_end,
             clock=clock,
@@ -87,6 +90,7 @@ class StreamLine:
         self._top_k = settings.publish.top_k
         self._boot_id = boot_id
         self._clock = clock
+        self._on_status = on_status
         self._on_lost = on_lost
         self._warm = False
         self._decider = Decider(self._labels, decision_policy(settings.decisions, model))
@@ -129,6 +133,10 @@ class StreamLine:
             lossless = not self.settings.is_live
             self._backlog.put(window, lossless=lossless, cancelled=self.capture.stopping)
         return self._warm
+
+    def _note_status(self, stream: str, status: StatusData) -> None:
+        log.log(_level(status), "%s: %s %s", stream, status.state, status.detail or status.reason)
+        self._on_status(stream, status)
 
     def _disconnected(self, stream: str, _reason: str) -> None:
         self._warm = False
@@ -215,6 +223,13 @@ def decision_policy(settings: DecisionSettings, model: LoadedModel) -> DecisionP
         return DecisionPolicy(**policy)
     except ValueError as error:
         raise ConfigError(f"[decisions]: {error}") from None
+
+
+def _level(status: StatusData) -> int:
+    if status.state in ("backoff", "failed", "stale"):
+        return logging.WARNING
+    # Every further attempt ends in a line of its own; its beginning is no news.
+    return logging.DEBUG if status.state == "connecting" and status.attempt else logging.INFO
 
 
 def _seconds(exact: Fraction) -> float:

@@ -19,6 +19,7 @@ from streamcls.events import EventData, Message, PredictionData, StatusData
 _RECENT_EVENTS = 12
 _SILENCE_S = 15.0  # three heartbeats of the default interval
 _STATE_STYLES = {"up": "green", "warming_up": "cyan", "connecting": "cyan", "stopped": "dim"}
+_FLOWING = ("up", "warming_up", "?")
 _LABEL_STYLE = "bold yellow"
 
 
@@ -126,9 +127,12 @@ def status_line(stream: str, status: StatusData) -> Text:
 
 
 def _cells(row: _Row) -> list[RenderableType]:
-    status, prediction, event = row.status, row.prediction, row.open_event
+    status, event = row.status, row.open_event
     state = status.state if status else "?"
-    cells: list[RenderableType] = [Text(state, style=_STATE_STYLES.get(state, "red"))]
+    why = f" ({status.reason})" if status and status.reason else ""
+    cells: list[RenderableType] = [Text(state + why, style=_STATE_STYLES.get(state, "red"))]
+    # What a stream said before it went away is not what it says now.
+    prediction = row.prediction if state in _FLOWING else None
     if prediction:
         best = prediction.top[0]
         bar = ProgressBar(total=1, completed=best.score, width=16)

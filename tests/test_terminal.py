@@ -48,6 +48,15 @@ def test_the_board_shows_state_label_score_and_the_open_event() -> None:
         assert text in picture
 
 
+def test_a_stream_that_is_down_shows_why_and_no_old_label() -> None:
+    board = Board("test")
+    board.take(message(PAYLOADS[1]))
+    board.take(message(PAYLOADS[0]))
+    picture = drawn(board)
+    assert "backoff (timeout)" in picture
+    assert "pan_left" not in picture
+
+
 def test_an_ended_event_leaves_the_row_and_stays_in_the_list() -> None:
     board = Board("test")
     for transition in ("start", "update", "end"):

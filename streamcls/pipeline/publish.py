@@ -70,7 +70,7 @@ class Publisher:
         except zmq.ZMQError as error:
             self._socket.close(0)
             raise BindError(
-                f"cannot publish on {self.endpoint}: {error.strerror};"
+                f"cannot publish on {self.endpoint}: {zmq.strerror(error.errno or 0)};"
                 " set another `endpoint` in [publish]"
             ) from None
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)

@@ -1,0 +1,22 @@
+"""The log: lines on standard error, which systemd's journal and terminals both take."""
+
+import logging
+import sys
+import traceback
+
+from streamcls.config import redact
+
+log = logging.getLogger("streamcls")
+
+
+def log_to_stderr(level: str) -> None:
+    """Send this process's log to standard error from `level` (`debug`, `info`, ...) up."""
+    logging.basicConfig(
+        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(message)s"
+    )
+
+
+def log_fault(where: str, error: BaseException) -> None:
+    """Log an error nobody foresaw, with its trace, and without the passwords its text may hold."""
+    trace = "".join(traceback.format_exception(error))
+    log.error("%s: a fault inside streamcls; please report it:\n%s", where, redact(trace))
