@@ -42,7 +42,7 @@ camera-motion: $(VENV)/.installed-dev
 
 # Films the bundled demonstration again.
 sample: $(VENV)/.installed-dev
-	$(BIN)/python -m streamcls.finetune.camera_motion sample --photo $(PHOTOS)/china.jpg --out streamcls/data/sample.mp4
+	$(BIN)/python -m streamcls.finetune.camera_motion sample --photo $(PHOTOS)/aitzgorri.jpg --out streamcls/data/sample.mp4
 
 install: $(VENV)/.installed
 
