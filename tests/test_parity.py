@@ -16,7 +16,7 @@ from streamcls.models.zoo import ZOO
 from streamcls.pipeline.sources import open_source
 from streamcls.pipeline.windows import WindowAssembler
 from streamcls.transforms import ClipSpec, WindowPlan, clip_batch, pathways, to_small_rgb
-from tests.videos import write_video
+from tests.videos import number_in, write_video
 
 CPU = torch.device("cpu")
 
@@ -61,6 +61,26 @@ def test_streaming_and_validation_give_bit_identical_tensors(name: str, tmp_path
         assert len(served) == len(spec.pathways)
         for ours, theirs in zip(served, validated, strict=True):
             assert torch.equal(ours, theirs)
+
+
+def test_an_avi_with_b_frames_which_tells_no_presentation_times_is_read_in_order(
+    tmp_path: Path,
+) -> None:
+    spec = ZOO["x3d_xs"].clip_spec
+    path = write_video(
+        tmp_path / "clip.avi", frames=150, fps=25, size=(320, 180), codec="mpeg4", b_frames=2
+    )
+    info = probe(path)
+    assert info.length_s >= 5
+    windows = streamed(path, spec, 0.4)
+    assert {window.stream_epoch for window in windows} == {1}
+    assert len(windows) >= 10
+    for window in windows:
+        assert [number_in(picture) for picture in window.clip] == pytest.approx(
+            [round(25 * (window.start_s + i * spec.frame_interval_s)) for i in range(4)], abs=2
+        )
+        clip = read_clip(path, window.start_s - info.first_s, spec, first_s=info.first_s)
+        assert (clip == window.clip).all()
 
 
 def test_the_validation_set_of_finetune_reads_windows_of_the_stream(tmp_path: Path) -> None:

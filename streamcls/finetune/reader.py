@@ -17,6 +17,7 @@ from av.container import InputContainer
 from streamcls.errors import UnusableSource
 from streamcls.frames import RgbClip, RgbImage
 from streamcls.transforms import ClipSpec, GridSampler, to_small_rgb
+from streamcls.transforms.timestamps import media_time_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,12 @@ def probe(path: Path) -> VideoInfo:
         if first_s is None or frame is None:
             raise UnusableSource(f"{path} holds no frame that can be decoded")
     with _open(path) as (container, stream):
-        times = [
-            packet.pts
+        given = (
+            packet.dts if packet.pts is None else packet.pts
             for packet in container.demux(stream)
-            if packet.pts is not None and not packet.is_discard
-        ]
+            if not packet.is_discard
+        )
+        times = [ticks for ticks in given if ticks is not None]
         last_s = max(times, default=0) * _time_base(stream, path)
     return VideoInfo(path, first_s, last_s, len(times), frame.width, frame.height)
 
@@ -157,7 +159,6 @@ def _frames(
     container: InputContainer, stream: av.VideoStream, path: Path
 ) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     """Decoded frames with their media times, seconds; damaged packets are passed over."""
-    time_base = _time_base(stream, path)
     last_s: Fraction | None = None
     for packet in container.demux(stream):
         try:
@@ -167,9 +168,9 @@ def _frames(
         for frame in decoded:
             if not isinstance(frame, av.VideoFrame):
                 continue
-            if frame.pts is None:
+            time_s = media_time_s(frame, container.format.name)
+            if time_s is None:
                 raise UnusableSource(f"{path} has frames without timestamps; remux it to .mp4")
-            time_s = frame.pts * time_base
             if last_s is None or time_s > last_s:
                 last_s = time_s
                 yield time_s, frame

@@ -5,7 +5,6 @@ What files and cameras share. Their own rules on limits, pace and errors are in 
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from fractions import Fraction
 
 import av
 from av.container import InputContainer
@@ -71,10 +70,3 @@ def pictures_of(packet: "Packet[VideoStream]", on_error: Callable[[], None]) -> 
         if picture.is_corrupt:
             on_error()
     return pictures
-
-
-def media_s(picture: av.VideoFrame) -> Fraction | None:
-    """Exact media time in seconds, None where the container carried none."""
-    if picture.pts is None or not picture.time_base:
-        return None
-    return picture.pts * picture.time_base

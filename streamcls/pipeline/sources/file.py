@@ -10,8 +10,9 @@ from streamcls.clock import Clock
 from streamcls.config import CaptureSettings, Pace, StreamSettings, file_path
 from streamcls.errors import SourceError, SourceTimeout, UnusableSource
 from streamcls.frames import Frame
-from streamcls.pipeline.sources.decoder import media_s, opened, pictures_of, video_in
+from streamcls.pipeline.sources.decoder import opened, pictures_of, video_in
 from streamcls.pipeline.sources.pacing import Pacer
+from streamcls.transforms.timestamps import media_time_s
 
 # Containers only. A playlist (hls, concat, dash) names other files and URLs to fetch, and FFmpeg
 # would also play a text file, one character after another.
@@ -76,7 +77,7 @@ class FileSource:
                         return
                     cut = packet.is_corrupt if packet.size else cut
                     for picture in pictures_of(packet, self._count_error):
-                        given_s = media_s(picture)
+                        given_s = media_time_s(picture, container.format.name)
                         if given_s is None:  # a raw stream: its frames are counted
                             given_s = Fraction(0) if at_s is None else at_s + interval_s
                         at_s = given_s

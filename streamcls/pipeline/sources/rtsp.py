@@ -9,7 +9,8 @@ from streamcls.clock import Clock
 from streamcls.config import CaptureSettings, StreamSettings
 from streamcls.errors import SourceError, SourceRefused, SourceTimeout
 from streamcls.frames import Frame
-from streamcls.pipeline.sources.decoder import media_s, opened, pictures_of, video_in
+from streamcls.pipeline.sources.decoder import opened, pictures_of, video_in
+from streamcls.transforms.timestamps import media_time_s
 
 _OPTIONS = {
     "rtsp_transport": "tcp",
@@ -66,7 +67,7 @@ class RtspSource:
             silent = monotonic_s - self._asked_s >= self._limits.read_timeout_s
             pictures = pictures_of(packet, self._count_error)
             for picture in pictures:
-                at_s = media_s(picture)
+                at_s = media_time_s(picture, container.format.name)
                 # RTP's first picture has no time: passed on, it would be an epoch of one frame.
                 if at_s is not None or not first:
                     yield Frame(picture, at_s, monotonic_s, utc_s)
