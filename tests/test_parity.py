@@ -68,7 +68,7 @@ def test_an_avi_with_b_frames_which_tells_no_presentation_times_is_read_in_order
 ) -> None:
     spec = ZOO["x3d_xs"].clip_spec
     path = write_video(
-        tmp_path / "clip.avi", frames=150, fps=25, size=(320, 180), codec="mpeg4", b_frames=2
+        tmp_path / "clip.avi", frames=150, fps=25, size=(320, 180), codec="libx264", b_frames=2
     )
     info = probe(path)
     assert info.length_s >= 5

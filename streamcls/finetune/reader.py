@@ -17,7 +17,7 @@ from av.container import InputContainer
 from streamcls.errors import UnusableSource
 from streamcls.frames import RgbClip, RgbImage
 from streamcls.transforms import ClipSpec, GridSampler, to_small_rgb
-from streamcls.transforms.timestamps import media_time_s
+from streamcls.transforms.timestamps import RecordedTimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,10 @@ def probe(path: Path) -> VideoInfo:
     """Read a file's packets and decode its first frame.
 
     Raises:
-        UnusableSource: not a video, without a decodable frame, or without timestamps.
+        UnusableSource: not a video, or without a decodable frame.
     """
     with _open(path) as (container, stream):
-        first_s, frame = next(_frames(container, stream, path), (None, None))
+        first_s, frame = next(_frames(container, stream), (None, None))
         if first_s is None or frame is None:
             raise UnusableSource(f"{path} holds no frame that can be decoded")
     with _open(path) as (container, stream):
@@ -84,18 +84,18 @@ def read_clip(
     """
     with _open(path) as (container, stream):
         if first_s is None:
-            first_s = next((time_s for time_s, _ in _frames(container, stream, path)), None)
+            first_s = next((time_s for time_s, _ in _frames(container, stream)), None)
             if first_s is None:
                 raise UnusableSource(f"{path} holds no frame that can be decoded")
         origin_s = first_s + start_s
         container.seek(
             int(origin_s / _time_base(stream, path)), stream=stream, backward=True, any_frame=False
         )
-        pictures = _showing(_frames(container, stream, path), origin_s, spec)
+        pictures = _showing(_frames(container, stream), origin_s, spec)
     if pictures is None:
         # Some containers seek past their target; from its start every file is readable.
         with _open(path) as (container, stream):
-            pictures = _showing(_frames(container, stream, path), origin_s, spec)
+            pictures = _showing(_frames(container, stream), origin_s, spec)
     if pictures is None:
         raise UnusableSource(f"{path} has no frame at {float(start_s):.3f} s or before")
     if len({picture.shape for picture in pictures}) > 1:
@@ -156,9 +156,10 @@ def _open(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
 
 
 def _frames(
-    container: InputContainer, stream: av.VideoStream, path: Path
+    container: InputContainer, stream: av.VideoStream
 ) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     """Decoded frames with their media times, seconds; damaged packets are passed over."""
+    times = RecordedTimes(container, stream)
     last_s: Fraction | None = None
     for packet in container.demux(stream):
         try:
@@ -168,9 +169,7 @@ def _frames(
         for frame in decoded:
             if not isinstance(frame, av.VideoFrame):
                 continue
-            time_s = media_time_s(frame, container.format.name)
-            if time_s is None:
-                raise UnusableSource(f"{path} has frames without timestamps; remux it to .mp4")
+            time_s = times.of(frame)
             if last_s is None or time_s > last_s:
                 last_s = time_s
                 yield time_s, frame

@@ -1,25 +1,46 @@
-"""When a decoded frame shows, as its container tells it."""
+"""When a decoded frame shows, as its container tells it, or as far as it does."""
 
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import av
+    from av.container import InputContainer
 
 # Containers that number packets in decoding order and know no other time. With B-frames FFmpeg
 # hands that number on as a presentation time, which then runs back and forth; the decoding time
 # of the packet that released a frame never does.
 _DECODE_ORDER_ONLY = {"avi"}
+_UNDECLARED_RATE = Fraction(25)
 
 
-def media_time_s(frame: "av.VideoFrame", container_format: str) -> Fraction | None:
-    """The frame's media time in exact seconds, None where the container carried none.
+def media_time_s(frame: "av.VideoFrame") -> Fraction | None:
+    """The frame's presentation time in exact seconds, None where there is none."""
+    return _seconds(frame.pts, frame)
 
-    Args:
-        container_format: FFmpeg's name of the demuxer, e.g. `avi` or `mov,mp4,m4a,3gp,3g2,mj2`.
+
+class RecordedTimes:
+    """Media times of a recording's frames, in the order in which they are decoded.
+
+    Where a frame carries no time (raw streams; an AVI's last frames) it follows the one before
+    by one frame of the declared rate.
     """
-    by_decoding = container_format in _DECODE_ORDER_ONLY and frame.dts is not None
-    ticks = frame.dts if by_decoding else frame.pts
+
+    def __init__(self, container: "InputContainer", stream: "av.VideoStream") -> None:
+        self._by_decoding = container.format.name in _DECODE_ORDER_ONLY
+        self._interval_s = 1 / Fraction(stream.average_rate or _UNDECLARED_RATE)
+        self._last_s: Fraction | None = None
+
+    def of(self, frame: "av.VideoFrame") -> Fraction:
+        """The next frame's media time, exact seconds."""
+        time_s = _seconds(frame.dts if self._by_decoding else frame.pts, frame)
+        if time_s is None:
+            time_s = Fraction(0) if self._last_s is None else self._last_s + self._interval_s
+        self._last_s = time_s
+        return time_s
+
+
+def _seconds(ticks: int | None, frame: "av.VideoFrame") -> Fraction | None:
     if ticks is None or not frame.time_base:
         return None
     return ticks * Fraction(frame.time_base)

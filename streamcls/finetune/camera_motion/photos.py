@@ -199,7 +199,9 @@ def fetch(cache: Path) -> None:
     for name in missing:
         _run(["apt-get", "download", name], cache)
         archive = max(cache.glob(f"{name}_*.deb"))
-        _run(["dpkg", "-x", str(archive), str(cache / name)], cache)
+        unfinished = cache / f"{name}.unfinished"  # so that an interrupted run is not taken as done
+        _run(["dpkg", "-x", str(archive), str(unfinished)], cache)
+        unfinished.rename(cache / name)
         archive.unlink()
 
 

@@ -12,7 +12,7 @@ from streamcls.errors import SourceError, SourceTimeout, UnusableSource
 from streamcls.frames import Frame
 from streamcls.pipeline.sources.decoder import opened, pictures_of, video_in
 from streamcls.pipeline.sources.pacing import Pacer
-from streamcls.transforms.timestamps import media_time_s
+from streamcls.transforms.timestamps import RecordedTimes
 
 # Containers only. A playlist (hls, concat, dash) names other files and URLs to fetch, and FFmpeg
 # would also play a text file, one character after another.
@@ -21,7 +21,6 @@ _FORMATS = (
     ",mxf,nut,dv,gif,yuv4mpegpipe,wtv,rm"
 )
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
-_UNDECLARED_RATE = Fraction(25)
 
 
 class FileSource:
@@ -71,16 +70,13 @@ class FileSource:
         try:
             with opened(f"file:{self._path.absolute()}", _OPTIONS, self._timeout_s) as container:
                 stream = video_in(container, str(self._path))
-                interval_s = 1 / Fraction(stream.average_rate or _UNDECLARED_RATE)
+                times = RecordedTimes(container, stream)
                 for packet in container.demux(stream):
                     if stop.is_set():
                         return
                     cut = packet.is_corrupt if packet.size else cut
                     for picture in pictures_of(packet, self._count_error):
-                        given_s = media_time_s(picture, container.format.name)
-                        if given_s is None:  # a raw stream: its frames are counted
-                            given_s = Fraction(0) if at_s is None else at_s + interval_s
-                        at_s = given_s
+                        at_s = times.of(picture)
                         yield picture, at_s
         except (av.FFmpegError, OSError) as error:
             raise self._explained(error, at_s) from None

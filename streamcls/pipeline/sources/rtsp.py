@@ -67,7 +67,7 @@ class RtspSource:
             silent = monotonic_s - self._asked_s >= self._limits.read_timeout_s
             pictures = pictures_of(packet, self._count_error)
             for picture in pictures:
-                at_s = media_time_s(picture, container.format.name)
+                at_s = media_time_s(picture)
                 # RTP's first picture has no time: passed on, it would be an epoch of one frame.
                 if at_s is not None or not first:
                     yield Frame(picture, at_s, monotonic_s, utc_s)
