@@ -135,7 +135,7 @@ def finetune(
     )
     console = Console()
     if report.skipped:
-        console.print(f"{len(report.skipped)} files were skipped, as named above", style="yellow")
+        console.print(f"{len(report.skipped)} file(s) skipped, as named above", style="yellow")
     metrics = ", ".join(f"{name} {value:.3f}" for name, value in report.metrics.items())
     console.print(f"wrote {report.path}: {metrics}", markup=False, soft_wrap=True)
     console.print(
