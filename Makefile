@@ -10,7 +10,7 @@ PINS := --constraint constraints.txt
 
 PHOTOS := tests/data/photos
 
-.PHONY: demo test lint types coverage check-accuracy bench camera-motion sample install clean
+.PHONY: demo test lint types coverage check-truth check-accuracy bench camera-motion sample install clean
 
 demo: $(VENV)/.installed
 	$(BIN)/streamcls demo
@@ -31,6 +31,10 @@ coverage: $(VENV)/.installed-dev
 # Latency of four cameras in real time, from the daemon's own histogram.
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks.latency
+
+# Videos of known camera motion through the whole line, as files and as RTSP cameras: event F1.
+check-truth: $(VENV)/.installed-dev
+	$(BIN)/pytest tests/test_truth.py -rP
 
 # The bundled model on clips filmed over photographs that were never used in training.
 check-accuracy: $(VENV)/.installed-dev

@@ -219,6 +219,6 @@ ZOO: dict[str, Architecture] = {
         MotionNet,
         ClipSpec(num_frames=8, sampling_rate=3, trained_fps=20, short_side=64, crop=64),
         "MotionNet: compares frames, for camera motion, 1.05 s clips",
-        292_653,
+        456_109,
     ),
 }
