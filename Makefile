@@ -10,13 +10,17 @@ PINS := --constraint constraints.txt
 
 PHOTOS := tests/data/photos
 
-.PHONY: demo test lint types coverage check-truth check-accuracy bench camera-motion sample install clean
+.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy bench camera-motion sample install clean
 
 demo: $(VENV)/.installed
 	$(BIN)/streamcls demo
 
 test: $(VENV)/.installed-dev
 	$(BIN)/pytest -m "not slow"
+
+# What needs a CUDA device; elsewhere `make test` skips it and says so.
+test-gpu: $(VENV)/.installed-dev
+	STREAMCLS_REQUIRE=gpu $(BIN)/pytest -m gpu
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check

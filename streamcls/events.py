@@ -61,7 +61,11 @@ class PredictionData(Wire, frozen=True):
 
 
 class EventData(Wire, frozen=True, kw_only=True):
-    """A decided label change. All transitions of one event share `event_id`."""
+    """A decided label change. All transitions of one event share `event_id`.
+
+    Times are centres of windows: `start` that of the first window in which the label held, `end`
+    that of the last. An event is published when it is decided, which is later.
+    """
 
     event_id: str
     transition: Transition
@@ -72,7 +76,7 @@ class EventData(Wire, frozen=True, kw_only=True):
     mean_score: float
     start_s: float
     end_s: float | None = None
-    """Media seconds; on `update` the latest instant at which the label still held."""
+    """Media seconds; on `start` and `update` the latest instant at which the label held."""
     start_time: datetime
     end_time: datetime | None = None
     reason: EndReason | None = None

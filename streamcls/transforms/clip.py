@@ -16,8 +16,9 @@ from streamcls.transforms.spec import ClipSpec
 def clip_batch(clips: Sequence[RgbClip], spec: ClipSpec, device: torch.device) -> Tensor:
     """Gather clips into one normalised batch on the device.
 
-    uint8 travels to the device and everything after happens there, since that moves a quarter of
-    the bytes. Clips may differ in their long side; the crop makes them equal.
+    The crop is a view, so what travels is one uint8 batch of just the pixels that count, a quarter
+    of the bytes of floats; to a GPU from pinned memory, without waiting for it. All arithmetic is
+    on the device. Clips may differ in their long side; the crop makes them equal.
 
     Args:
         clips: each uint8, shape (time, height, width, 3).
@@ -28,8 +29,10 @@ def clip_batch(clips: Sequence[RgbClip], spec: ClipSpec, device: torch.device) -
     Raises:
         ValueError: a clip's frame count or size does not fit the spec.
     """
-    cropped = [_centre_crop(torch.from_numpy(clip).to(device), spec) for clip in clips]
-    return normalise(torch.stack(cropped), spec)
+    batch = torch.stack([_centre_crop(torch.from_numpy(clip), spec) for clip in clips])
+    if device.type == "cuda":
+        batch = batch.pin_memory()
+    return normalise(batch.to(device, non_blocking=True), spec)
 
 
 def normalise(clips: Tensor, spec: ClipSpec) -> Tensor:
