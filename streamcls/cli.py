@@ -8,11 +8,10 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -20,9 +19,6 @@ from rich.console import Console
 from streamcls import cli_models
 from streamcls.config import redact
 from streamcls.errors import StreamclsError
-
-if TYPE_CHECKING:
-    from streamcls.daemon import Daemon
 
 app = typer.Typer(
     help="Turn live video into label events.",
@@ -51,14 +47,15 @@ def main() -> None:
 @app.command()
 def run(config: ConfigPath) -> None:
     """Serve the streams of a configuration file until stopped."""
-    from streamcls.config import load_settings
-    from streamcls.daemon import Daemon
-    from streamcls.observe.logs import log_to_stderr
+    with _Signals() as signals:
+        from streamcls.config import load_settings
+        from streamcls.daemon import Daemon
+        from streamcls.observe.logs import log_to_stderr
 
-    settings = load_settings(config)
-    log_to_stderr(settings.log.level)
-    daemon = Daemon(settings)
-    with _stopped_by_signals(daemon):
+        settings = load_settings(config)
+        log_to_stderr(settings.log.level)
+        daemon = Daemon(settings)
+        signals.stop = daemon.stop
         code = daemon.run()
     raise typer.Exit(code)
 
@@ -167,19 +164,25 @@ def schema() -> None:
     print(json.dumps(json_schema(), indent=1))
 
 
-@contextmanager
-def _stopped_by_signals(daemon: "Daemon") -> Iterator[None]:
-    """SIGTERM and SIGINT ask for a good end; a second one falls through to the old handler."""
-    old: dict[int, Any] = {}
+class _Signals:
+    """SIGTERM and SIGINT call `stop`; a second one falls through to the old handler.
 
-    def handler(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, old[number])
-        daemon.stop()
+    Until there is something to stop, they end the process at once, and well.
+    """
 
-    for caught in (signal.SIGTERM, signal.SIGINT):
-        old[caught] = signal.signal(caught, handler)
-    try:
-        yield
-    finally:
-        for number, before in old.items():
+    def __init__(self) -> None:
+        self.stop: Callable[[], None] = sys.exit
+        self._old: dict[int, Any] = {}
+
+    def __enter__(self) -> "_Signals":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._old[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, before in self._old.items():
             signal.signal(number, before)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, self._old[number])
+        self.stop()
