@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 app = typer.Typer(help="Networks and model files.", no_args_is_help=True)
@@ -30,7 +31,7 @@ def list_models() -> None:
         bundles.add_column(column)
     for name, path in bundled_models().items():
         manifest = read_manifest(path)
-        bundles.add_row(name, manifest.architecture, ", ".join(manifest.labels))
+        bundles.add_row(name, manifest.architecture, escape(", ".join(manifest.labels)))
     console.print(networks, bundles)
 
 

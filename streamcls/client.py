@@ -5,13 +5,14 @@ with Subscriber("tcp://127.0.0.1:5599", kinds=["event"]) as messages:
         print(message.subject, message.data.transition, message.data.label)
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 
 import zmq
 
 from streamcls.errors import StreamclsError
-from streamcls.events import KINDS, TOPIC_ROOT, Message, decode, topic
+from streamcls.events import KINDS, TOPIC_ROOT, Message, decode, parse_topic, topic
 
 
 class Subscriber:
@@ -22,7 +23,12 @@ class Subscriber:
     """
 
     def __init__(
-        self, endpoint: str, *, streams: Iterable[str] = (), kinds: Iterable[str] = KINDS
+        self,
+        endpoint: str,
+        *,
+        streams: Iterable[str] = (),
+        kinds: Iterable[str] = KINDS,
+        queue_size: int = 100_000,
     ) -> None:
         """Connect and subscribe.
 
@@ -30,6 +36,8 @@ class Subscriber:
             endpoint: the daemon's `[publish] endpoint`.
             streams: stream ids to hear of; none for all.
             kinds: among `prediction`, `event`, `status`.
+            queue_size: messages held while the caller does not ask; more are lost, which shows
+                as a jump in `sequence`.
 
         Raises:
             StreamclsError: the endpoint is not an address.
@@ -37,7 +45,7 @@ class Subscriber:
         self._kinds = frozenset(kinds)
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
         self._socket.set(zmq.LINGER, 0)
-        self._socket.set(zmq.RCVHWM, 0)  # the daemon's queue bounds what can pile up
+        self._socket.set(zmq.RCVHWM, queue_size)
         try:
             self._socket.connect(endpoint)
         except zmq.ZMQError as error:
@@ -55,9 +63,10 @@ class Subscriber:
         Raises:
             ValueError: what arrived is not of this protocol.
         """
-        while self._socket.poll(None if timeout_s is None else int(1000 * timeout_s)):
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while self._socket.poll(_left_ms(deadline)):
             topic_frame, body = self._socket.recv_multipart()
-            if topic_frame.decode().split("/")[3] in self._kinds:
+            if parse_topic(topic_frame.decode("utf-8", "replace"))[1] in self._kinds:
                 return decode(topic_frame, body), body
         return None
 
@@ -79,6 +88,10 @@ class Subscriber:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _left_ms(deadline_s: float | None) -> int | None:
+    return None if deadline_s is None else max(0, round(1000 * (deadline_s - time.monotonic())))
 
 
 def _prefixes(streams: list[str], kinds: list[str]) -> list[str]:

@@ -8,15 +8,15 @@ import tomllib
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
 
 from streamcls.errors import ConfigError
 
-Positive = Annotated[float, Meta(gt=0)]
-NonNegative = Annotated[float, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0, le=86_400)]
+Stride = Annotated[float, Meta(ge=0.01, le=86_400)]
+NonNegative = Annotated[float, Meta(ge=0, le=86_400)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 STREAM_ID = re.compile(r"[a-z0-9_-]{1,64}")
 
@@ -50,7 +50,7 @@ class ModelSettings(Section, frozen=True):
 class WindowSettings(Section, frozen=True):
     """When windows close, and which are good enough to classify."""
 
-    stride_s: Positive = 1.0
+    stride_s: Stride = 1.0
     min_coverage: Share = 0.8
 
 
@@ -122,7 +122,7 @@ class StreamSettings(Section, frozen=True):
     """`/path/clip.mp4`, `rtsp://user:password@host/path`, `webcam:0` or `webcam:/dev/video0`."""
     pace: Pace = Pace.REALTIME
     loop: bool = False
-    stride_s: Positive | None = None
+    stride_s: Stride | None = None
     """This stream's own stride; unset: that of [windows]."""
 
     def __post_init__(self) -> None:
@@ -178,7 +178,17 @@ def scheme_of(url: str) -> str:
 
 def file_path(url: str) -> Path:
     """The path a `file` URL or plain path names."""
-    return Path(url.removeprefix("file://")).expanduser()
+    path = Path(url.removeprefix("file://"))
+    try:
+        return path.expanduser()
+    except RuntimeError:  # ~nobody-of-this-name/clip.mp4 is then the name of a file
+        return path
+
+
+def host_of(url: str) -> str:
+    """`host:port` of a URL whose password may hold any character; never part of the password."""
+    rest = url.partition("://")[2].rpartition("@")[2]
+    return rest.partition("/")[0].partition("?")[0]
 
 
 def load_settings(path: Path) -> Settings:
@@ -250,7 +260,7 @@ def redact(text: str) -> str:
 
 def _resolve_stream(stream: StreamSettings, folder: Path) -> StreamSettings:
     if not stream.is_file:
-        if scheme_of(stream.url) in NETWORK_SCHEMES and not urlsplit(stream.url).hostname:
+        if scheme_of(stream.url) in NETWORK_SCHEMES and not host_of(stream.url).partition(":")[0]:
             raise ConfigError(f"stream {stream.id!r}: `url` names no host")
         return stream
     return msgspec.structs.replace(stream, url=str(folder / file_path(stream.url)))

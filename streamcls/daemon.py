@@ -12,13 +12,13 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 
 import msgspec
 
+from streamcls import __version__
 from streamcls.clock import Clock, SystemClock
 from streamcls.config import Settings, check_files
-from streamcls.errors import SourceError, StreamclsError
+from streamcls.errors import BindError, StreamclsError
 from streamcls.events import EndReason, Payload, StatusData, Writer, utc
 from streamcls.frames import Prediction
 from streamcls.models.backends import Backend, TorchBackend, resolve_device, use_threads
@@ -114,7 +114,11 @@ class Daemon:
             on_end=self._thread_ended,
         )
         self._publisher.bind()
-        self._http = self._http_server() if settings.http.enabled else None
+        try:
+            self._http = self._http_server() if settings.http.enabled else None
+        except BindError:
+            self._publisher.close()
+            raise
 
     @property
     def endpoint(self) -> str:
@@ -140,17 +144,8 @@ class Daemon:
             StreamclsError: a stage failed in a way that a restart may mend.
         """
         self._announce()
-        self._publisher.start()
-        if self._http:
-            self._http.start()
-        self._backend.warm_up([1, self._settings.model.max_batch])
-        self._worker.start()
-        self._ready = True
-        notify("READY=1")
-        self._wait_for_subscriber()
-        for line in self._lines.values():
-            line.capture.start()
         try:
+            self._start()
             error = self._main_loop()
         finally:
             notify("STOPPING=1")
@@ -159,6 +154,20 @@ class Daemon:
             log_fault("stopped", error)
             raise StreamclsError(f"stopped by {type(error).__name__}; the log has its trace")
         return self._verdict()
+
+    def _start(self) -> None:
+        self._publisher.start()
+        if self._http:
+            self._http.start()
+        # Never a larger batch than there are streams to fill it.
+        self._backend.warm_up(sorted({1, min(self._settings.model.max_batch, len(self._lines))}))
+        self._worker.start()
+        self._ready = True
+        notify("READY=1")
+        patience_s = self._settings.publish.wait_for_subscriber_s
+        self._publisher.wait_for_subscriber(patience_s, lambda: not self._notices.empty())
+        for line in self._lines.values():
+            line.capture.start()
 
     def _main_loop(self) -> BaseException | None:
         running = set(self._lines)
@@ -204,15 +213,6 @@ class Daemon:
             if line.rounded_stride:
                 log.info("%s", line.rounded_stride)
 
-    def _wait_for_subscriber(self) -> None:
-        """Hold the streams until somebody listens, the limit passes or the run is stopped."""
-        deadline = self._clock.monotonic_s() + self._settings.publish.wait_for_subscriber_s
-        while not self._publisher.subscribed.is_set() and self._notices.empty():
-            left = deadline - self._clock.monotonic_s()
-            if left <= 0:
-                return
-            self._publisher.subscribed.wait(min(left, 0.1))
-
     def _http_server(self) -> HttpServer:
         return HttpServer(
             self._settings.http.host,
@@ -239,9 +239,7 @@ class Daemon:
         else:
             post()
 
-    def _capture_ended(self, stream: str, error: BaseException | None) -> None:
-        if error and not isinstance(error, SourceError):
-            log_fault(stream, error)
+    def _capture_ended(self, stream: str, _error: BaseException | None) -> None:
         self._notices.put(_Finished(stream))
 
     def _lost(self, stream: str) -> None:
@@ -286,14 +284,16 @@ class Daemon:
             self._notices.put(_Stop(error))
 
     def _unhealthy(self) -> str:
+        if not self._ready:
+            return ""
         idle = self._clock.monotonic_s() - self._worker.beat_monotonic_s
         return f"inference has not come round for {idle:.0f} s" if idle > _WEDGED_S else ""
 
     def _snapshot(self) -> Snapshot:
         build = {
-            "version": version("streamcls"),
+            "version": __version__,
             "model": self._model.manifest.name,
             "backend": self._backend.name,
         }
         streams = {name: line.counts() for name, line in self._lines.items()}
-        return Snapshot(streams, self._publisher.published, build)
+        return Snapshot(streams, dict(self._publisher.published), build)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from streamcls.client import Subscriber
@@ -98,7 +99,7 @@ def _print_summary(console: Console, events: list[EventData]) -> None:
         row = [""] * 8
         if index < len(events):
             event = events[index]
-            row[:4] = [event.label, f"{event.start_s:.1f} s", f"{event.end_s:.1f} s"]
+            row[:4] = [escape(event.label), f"{event.start_s:.1f} s", f"{event.end_s:.1f} s"]
             row[3:4] = [f"{event.peak_score:.2f}"]
         if index < len(truth):
             real = truth[index]

@@ -7,6 +7,7 @@ topic and daemon start (`bootid`), so a subscriber can tell what it missed.
 `schema.json` beside this file is generated from these types by `streamcls schema`.
 """
 
+import inspect
 from datetime import UTC, datetime
 from typing import Any, Generic, Literal, TypeVar
 
@@ -208,6 +209,10 @@ def json_schema() -> dict[str, Any]:
     _, definitions = msgspec.json.schema_components(
         [PredictionMessage, EventMessage, StatusMessage], ref_template="#/$defs/{name}"
     )
+    for definition in definitions.values():
+        if "description" in definition:
+            # A docstring's indentation depends on the Python that read it.
+            definition["description"] = inspect.cleandoc(definition["description"])
     bodies = [f"CloudEvent_{name}_" for name in ("PredictionData", "EventData", "StatusData")]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -26,6 +26,7 @@ from streamcls.events import (
 )
 from streamcls.frames import Frame, Prediction, Window
 from streamcls.models.bundle import LoadedModel
+from streamcls.observe.logs import log_fault
 from streamcls.observe.metrics import StreamCounts
 from streamcls.pipeline.backlog import Backlog
 from streamcls.pipeline.capture import Capture
@@ -58,7 +59,7 @@ class StreamLine:
 
         Args:
             on_status: told each change of the stream's state, on the capture thread.
-            on_lost: told that a connection's frames are over, before its status changes.
+            on_lost: told that a connection's frames are over, or that a stream epoch is.
             on_end: told that the capture thread is over, and of the error that ended it.
         """
         spec = model.manifest.clip_spec
@@ -72,6 +73,7 @@ class StreamLine:
             on_frame=self.feed,
             on_status=self._note_status,
             on_lost=self._disconnected,
+            on_fault=log_fault,
             on_end=on_end,
             clock=clock,
             random=random.Random(),
@@ -128,7 +130,12 @@ class StreamLine:
 
     def feed(self, frame: Frame) -> bool:
         """Take a decoded frame; True once this connection has had a whole window."""
-        for window in self._assembler.push(frame):
+        epoch = self._assembler.timeline.epoch
+        windows = self._assembler.push(frame)
+        if self._warm and self._assembler.timeline.epoch != epoch:
+            # What was open has lost its continuity; its end must not wait for a next window.
+            self._on_lost(self.settings.id)
+        for window in windows:
             self._warm = True
             lossless = not self.settings.is_live
             self._backlog.put(window, lossless=lossless, cancelled=self.capture.stopping)

@@ -136,7 +136,7 @@ def _cells(row: _Row) -> list[RenderableType]:
     if prediction:
         best = prediction.top[0]
         bar = ProgressBar(total=1, completed=best.score, width=16)
-        cells += [best.label, f"{best.score:.2f}", bar]
+        cells += [Text(best.label), f"{best.score:.2f}", bar]
     else:
         cells += ["", "", ""]
     since = f"{event.label} since {_clock(event.start_time)}" if event else "none"

@@ -65,7 +65,7 @@ def one_line(code: int, error: str) -> str:
 STREAM_ERRORS = {
     "unknown key": ('[[streams]]\nid = "a"\nurl = "{video}"\nspeed = 2\n', ["`speed`", "pace"]),
     "duplicate id": ('[[streams]]\nid = "a"\nurl = "{video}"\n' * 2, ["'a' is used twice"]),
-    "stride 0": ('[[streams]]\nid = "a"\nurl = "{video}"\nstride_s = 0\n', ["stride_s", "> 0"]),
+    "stride 0": ('[[streams]]\nid = "a"\nurl = "{video}"\nstride_s = 0\n', ["stride_s", ">= 0.01"]),
     "scheme": ('[[streams]]\nid = "a"\nurl = "http://u:hunter2@h/x"\n', ["'http'", "rtsp://"]),
     "no host": ('[[streams]]\nid = "a"\nurl = "rtsp://u:hunter2@/x"\n', ["no host"]),
     "missing": ('[[streams]]\nid = "a"\nurl = "/nowhere/x.mp4"\n', ["/nowhere/x.mp4", "not exist"]),

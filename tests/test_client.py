@@ -1,5 +1,6 @@
 """The client on a real socket, against what is and what is not our protocol."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -75,3 +76,24 @@ def test_a_body_out_of_protocol_is_a_value_error(publisher: tuple[zmq.Socket[byt
 def test_an_endpoint_that_is_no_address_is_refused() -> None:
     with pytest.raises(StreamclsError, match=r"tcp://127\.0\.0\.1:5599"):
         Subscriber("nonsense")
+
+
+def test_a_timeout_holds_however_much_is_filtered_away(
+    publisher: tuple[zmq.Socket[bytes], str],
+) -> None:
+    socket, endpoint = publisher
+    writer, stop = Writer("/test", "boot"), threading.Event()
+
+    def chatter() -> None:
+        while not stop.wait(0.01):
+            socket.send_multipart(writer.encode("a", PAYLOADS[1], utc(0)))
+
+    with Subscriber(endpoint, kinds=["event"]) as messages:
+        await_subscription(socket)
+        sender = threading.Thread(target=chatter)
+        sender.start()
+        try:
+            assert messages.receive(0.3) is None
+        finally:
+            stop.set()
+            sender.join()

@@ -10,6 +10,7 @@ from streamcls.config import (
     Pace,
     Settings,
     check_files,
+    host_of,
     load_settings,
     parse_settings,
     redact,
@@ -33,14 +34,18 @@ def test_the_smallest_file_names_one_stream() -> None:
         (STREAM + "fps = 5", ["unknown key `fps`", "streams[0]", "stride_s"]),
         ("speed = 3\n" + STREAM, ["unknown key `speed`", "windows"]),
         (STREAM + "[windows]\nstride = 1", ["unknown key `stride`", "[windows]", "stride_s"]),
-        (STREAM + "[windows]\nstride_s = 0", ["windows.stride_s", "> 0"]),
-        (STREAM + "stride_s = -1", ["streams[0].stride_s", "> 0"]),
+        (STREAM + "[windows]\nstride_s = 0", ["windows.stride_s", ">= 0.01"]),
+        (STREAM + "stride_s = -1", ["streams[0].stride_s", ">= 0.01"]),
         (STREAM + '[windows]\nstride_s = "1"', ["windows.stride_s", "`float`", "`str`"]),
         (STREAM + "[windows]\nmin_coverage = 1.5", ["windows.min_coverage", "<= 1"]),
         (STREAM + STREAM, ["'cam' is used twice"]),
         (STREAM.replace("cam", "Cam 1"), ["`id` is 'Cam 1'", "a-z"]),
         (STREAM.replace("clip.mp4", "ftp://host/x"), ["unknown scheme 'ftp'", "rtsp://"]),
         (STREAM.replace("clip.mp4", "rtsp:///x"), ["names no host"]),
+        (STREAM.replace("clip.mp4", "rtsp://u:[pw]@/x"), ["names no host"]),
+        (STREAM + "stride_s = inf", ["streams[0].stride_s", "<= 86400"]),
+        (STREAM + "stride_s = 1e-9", ["streams[0].stride_s", ">= 0.01"]),
+        (STREAM + "[capture]\nbackoff_max_s = inf", ["capture.backoff_max_s", "<= 86400"]),
         (STREAM + 'pace = "slow"', ["streams[0].pace", "slow", "'fastest'"]),
         ("streams = []", ["no [[streams]]"]),
         ("[model]\n", ["streams"]),
@@ -112,6 +117,19 @@ def test_no_password_survives_redaction(password: str, scheme: str) -> None:
     assert "timed out" in redact(text)
     query = f"{scheme}://10.0.0.9/live?user=admin&password={password.replace('/', '')}&channel=1"
     assert password.replace("/", "") not in redact(query)
+
+
+@pytest.mark.parametrize("password", ["a[b]c", "p@ss/w:rd", "secre\u2100t", "100%"])
+def test_any_character_may_stand_in_a_password(password: str) -> None:
+    url = f"rtsp://admin:{password}@10.0.0.9:554/live"
+    settings = parse_settings(STREAM.replace("clip.mp4", url))
+    assert settings.streams[0].url == url
+    assert host_of(url) == "10.0.0.9:554"
+
+
+def test_a_home_of_nobody_is_taken_as_a_plain_name() -> None:
+    settings = parse_settings(STREAM.replace("clip.mp4", "~no-such-user/x.mp4"))
+    assert settings.streams[0].url == "~no-such-user/x.mp4"
 
 
 def test_a_streams_own_representation_holds_no_password() -> None:

@@ -19,7 +19,14 @@ FLOORS: list[set[str]] = [
     {"demo"},
     {"cli", "cli_models"},
 ]
-APART = [("finetune", "pipeline"), ("pipeline", "models"), ("pipeline", "observe")]
+APART = [
+    ("finetune", "pipeline"),
+    ("pipeline", "models"),
+    ("pipeline", "observe"),
+    ("observe", "pipeline"),
+    ("client", "pipeline"),
+    ("stream_line", "finetune"),
+]
 STAGES_MAY_SHARE = {"ring", "timeline"}  # parts of `windows`, which no other stage sees
 
 LIBRARIES = {

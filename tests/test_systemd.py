@@ -65,3 +65,8 @@ def test_the_abstract_namespace_is_understood(monkeypatch: pytest.MonkeyPatch) -
 def test_without_a_manager_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     notify("READY=1")
+
+
+def test_a_manager_that_is_gone_stops_no_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", "/nonexistent/notify")
+    notify("READY=1")

@@ -144,7 +144,7 @@ class _Held:
 def _open(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     """Open a file's first video stream, and name the file in whatever goes wrong."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), metadata_errors="replace") as container:
             if not container.streams.video:
                 raise UnusableSource(f"{path} holds no video")
             stream = container.streams.video[0]
@@ -164,7 +164,7 @@ def _frames(
     for packet in container.demux(stream):
         try:
             decoded = packet.decode()
-        except av.InvalidDataError:
+        except av.FFmpegError:
             continue
         for frame in decoded:
             if not isinstance(frame, av.VideoFrame):

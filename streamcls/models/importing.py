@@ -69,7 +69,8 @@ def _read_labels(path: Path) -> list[str]:
         raise ModelError(f"{path} does not exist; name a JSON file of labels") from None
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} is not JSON: {error}") from None
-    if isinstance(document, dict) and sorted(document.values()) == list(range(len(document))):
+    indices = set(document.values()) if isinstance(document, dict) else set()
+    if isinstance(document, dict) and indices == set(range(len(document))):
         # pytorchvideo's published names carry quotation marks of their own.
         return [name.strip('"') for name in sorted(document, key=document.__getitem__)]
     if isinstance(document, list) and all(isinstance(name, str) for name in document):

@@ -64,13 +64,16 @@ class Backlog:
         with self._changed:
             self._changed.wait_for(lambda: self._closed or any(self._waiting.values()), timeout_s)
             taken: list[Window | Note] = []
-            while len(taken) < max_items and any(self._waiting.values()):
-                for stream in [name for name, items in self._waiting.items() if items]:
-                    if len(taken) == max_items:
-                        break
-                    taken.append(self._waiting[stream].popleft())
+            noted: set[str] = set()
+            while len(taken) < max_items and (ready := self._ready(noted)):
+                for stream in ready[: max_items - len(taken)]:
+                    item = self._waiting[stream].popleft()
+                    taken.append(item)
                     # Served: to the back of the queue of streams.
                     self._waiting[stream] = self._waiting.pop(stream)
+                    if not isinstance(item, Window):
+                        # The worker calls notes after its windows: what came later comes later.
+                        noted.add(stream)
             self._changed.notify_all()
             return None if not taken and self._closed else taken
 
@@ -84,6 +87,9 @@ class Backlog:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def _ready(self, noted: set[str]) -> list[str]:
+        return [name for name, items in self._waiting.items() if items and name not in noted]
 
     def _supersede(self, stream: str) -> None:
         notes: deque[Window | Note] = deque(

@@ -60,6 +60,7 @@ class Capture:
         on_frame: Callable[[Frame], bool],
         on_status: Callable[[str, StatusData], None],
         on_lost: Callable[[str, str], None],
+        on_fault: Callable[[str, BaseException], None],
         on_end: Callable[[str, BaseException | None], None],
         clock: Clock,
         random: Random,
@@ -72,6 +73,7 @@ class Capture:
             on_status: told each state as it begins, in order; must neither block nor call back.
             on_lost: told (stream, reason) once when a connection's frames cease, whyever, before
                 the status that follows from it.
+            on_fault: told (stream, error) of an error that nobody foresaw, before what follows it.
             on_end: told (stream, `error`) when the thread ends.
         """
         self.error: BaseException | None = None
@@ -83,6 +85,7 @@ class Capture:
         self._on_frame = on_frame
         self._on_status = on_status
         self._on_lost = on_lost
+        self._on_fault = on_fault
         self._on_end = on_end
         self._clock = clock
         self._random = random
@@ -118,7 +121,8 @@ class Capture:
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the end; True if it came in time."""
-        self._thread.join(timeout_s)
+        if self._thread.ident:
+            self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def check_stale(self, now_s: float) -> None:
@@ -140,6 +144,7 @@ class Capture:
             self._serve()
         except Exception as error:  # a bug, here or in a consumer: this stream ends, and says so
             self.error = error
+            self._on_fault(self._stream, error)
             self._lose("internal_error")
             self._change("failed", "internal_error", f"{type(error).__name__}: {error}")
         finally:
@@ -159,6 +164,14 @@ class Capture:
                     self._change("failed", error.reason, str(error))
                     return
                 self._back_off(error)
+            except Exception as error:
+                if self._is_file:
+                    raise
+                # One freak frame in months must not cost a camera: its next connection may do.
+                self._on_fault(self._stream, error)
+                self._lose("internal_error")
+                text = f"{type(error).__name__}: {error}"
+                self._back_off(SourceError(text, reason="internal_error"))
             else:
                 if not self.stopping.is_set():
                     self._lose("end_of_file")
@@ -241,7 +254,7 @@ class Capture:
                 state=state,
                 reason=reason,
                 detail=redact(" ".join(detail.split())),
-                attempt=self._attempt,
+                attempt=self._attempt if state in ("connecting", "backoff") else 0,
                 retry_in_s=retry_in_s,
                 since=utc(self._clock.utc_s()),
             ),

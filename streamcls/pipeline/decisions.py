@@ -148,7 +148,7 @@ class Decider:
         policy, span = self._policy, self._spans.get(index)
         if span is None:
             cool = time_s - self._ended_s.get(index, -math.inf) >= policy.cooldown_s
-            if score < policy.on_threshold or not cool:
+            if not (score >= policy.on_threshold and cool):  # NaN opens nothing
                 return None
             span = Span(index, stream_epoch, time_s, utc_s, time_s, utc_s, score, 0.0, 0)
             self._spans[index] = span

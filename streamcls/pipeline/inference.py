@@ -67,7 +67,8 @@ class InferenceWorker:
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the end, which follows the backlog's; True if it came in time."""
-        self._thread.join(timeout_s)
+        if self._thread.ident:
+            self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:

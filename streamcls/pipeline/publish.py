@@ -1,9 +1,12 @@
 """The publishing thread: the only one that decides, numbers, encodes and touches the socket."""
 
+import errno
+import fcntl
 import queue
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import IO
 
 import zmq
 
@@ -14,7 +17,7 @@ from streamcls.events import Payload, Writer, kind_of, utc
 Payloads = Callable[[], Iterable[Payload]]
 """Called on the publishing thread at the moment of sending; gives what to send."""
 
-_LINGER_MS = 1000  # at the end: time for the last events to leave; without a bound exit can hang
+_LINGER_MS = 2000  # at the end: time for the last events to leave; without a bound exit can hang
 _TICK_S = 0.25  # how often subscriptions are looked at when nothing is posted
 
 
@@ -53,8 +56,11 @@ class Publisher:
         self._on_heartbeat = on_heartbeat
         self._on_end = on_end
         self._inbox: queue.SimpleQueue[tuple[str, Payloads] | None] = queue.SimpleQueue()
+        # A context of its own, because the linger counts only while a context is terminated.
+        self._context = zmq.Context()
         # XPUB is PUB that also tells of subscriptions.
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.XPUB)
+        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.XPUB)
+        self._lock: IO[str] | None = None
         self._thread = threading.Thread(target=self._run, name="publish", daemon=True)
 
     def bind(self) -> None:
@@ -66,18 +72,37 @@ class Publisher:
         self._socket.set(zmq.SNDHWM, self._queue_size)
         self._socket.set(zmq.LINGER, _LINGER_MS)
         try:
+            if self.endpoint.startswith("ipc://"):
+                self._lock = _locked(self.endpoint.removeprefix("ipc://"))
             self._socket.bind(self.endpoint)
-        except zmq.ZMQError as error:
-            self._socket.close(0)
+        except (zmq.ZMQError, OSError) as error:
+            self.close()
+            reason = zmq.strerror(error.errno or 0)
             raise BindError(
-                f"cannot publish on {self.endpoint}: {zmq.strerror(error.errno or 0)};"
-                " set another `endpoint` in [publish]"
+                f"cannot publish on {self.endpoint}: {reason}; set another `endpoint` in [publish]"
             ) from None
         self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def close(self) -> None:
+        """Free the address, once what was sent has left or the linger is over. Idempotent.
+
+        The thread does this at its end; call it only where the thread was never started.
+        """
+        self._socket.close(_LINGER_MS)
+        self._context.term()
+        if self._lock:
+            self._lock.close()
 
     def start(self) -> None:
         """Start the thread; `bind` came before."""
         self._thread.start()
+
+    def wait_for_subscriber(self, limit_s: float, cancelled: Callable[[], bool]) -> None:
+        """Wait until somebody has subscribed, the limit is over or `cancelled` says so."""
+        deadline = self._clock.monotonic_s() + limit_s
+        while not cancelled() and self._clock.monotonic_s() < deadline:
+            if self._clock.wait(self.subscribed, 0.1):
+                return
 
     def post(self, stream: str, payloads: Payloads) -> None:
         """Queue a stream's messages; never blocks. Callable from any thread."""
@@ -88,8 +113,9 @@ class Publisher:
         self._inbox.put(None)
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the end; True if it came in time."""
-        self._thread.join(timeout_s)
+        """Wait for the end, if there was a start; True if it came in time."""
+        if self._thread.ident:
+            self._thread.join(timeout_s)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
@@ -98,7 +124,7 @@ class Publisher:
         except Exception as error:  # kept for the daemon, which ends the run with it
             self.error = error
         finally:
-            self._socket.close()
+            self.close()
         self._on_end(self.error)
 
     def _serve(self) -> None:
@@ -128,3 +154,14 @@ class Publisher:
         while self._socket.poll(0):
             if self._socket.recv().startswith(b"\x01"):
                 self.subscribed.set()
+
+
+def _locked(path: str) -> IO[str]:
+    """Lock an ipc path against a second daemon: ZeroMQ would let it take the path silently."""
+    lock = open(f"{path}.lock", "w")  # noqa: SIM115 (held as long as the address)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise OSError(errno.EADDRINUSE, "locked") from None
+    return lock

@@ -39,9 +39,9 @@ class Timeline:
         last = self._last
         return (
             last is not None
-            and frame.media_s is not None
             and frame.media_s == last.media_s
-            and (last.image.width, last.image.height) == (frame.image.width, frame.image.height)
+            and (frame.media_s is not None or frame.arrival_monotonic_s == last.arrival_monotonic_s)
+            and _shape(frame) == _shape(last)
         )
 
     def place(self, frame: Frame) -> bool:
@@ -72,5 +72,10 @@ class Timeline:
         return (
             not 0 < step_s <= MAX_JUMP_S
             or (last.media_s is None) != (frame.media_s is None)
-            or (last.image.width, last.image.height) != (frame.image.width, frame.image.height)
+            or _shape(last) != _shape(frame)
         )
+
+
+def _shape(frame: Frame) -> tuple[int, int, int]:
+    """Width, height and display rotation; a webcam's pictures have none."""
+    return frame.image.width, frame.image.height, getattr(frame.image, "rotation", 0)

@@ -60,6 +60,7 @@ class Run:
     told: list[str] = field(default_factory=list)
     sources: list[ScriptedSource] = field(default_factory=list)
     ended: list[tuple[str, BaseException | None]] = field(default_factory=list)
+    faults: list[BaseException] = field(default_factory=list)
     frames_since_loss: int = 0
 
     def __post_init__(self) -> None:
@@ -70,6 +71,7 @@ class Run:
             on_frame=self.on_frame or self._take,
             on_status=self._note,
             on_lost=self._lose,
+            on_fault=lambda stream, error: self.faults.append(error),
             on_end=lambda stream, error: self.ended.append((stream, error)),
             clock=self.clock,
             random=Random(1),
@@ -243,16 +245,40 @@ def test_time_spent_by_the_consumer_is_not_the_sources_silence() -> None:
     assert "stale" not in run.to_the_end().states
 
 
-def test_a_bug_in_the_consumer_ends_the_stream_visibly() -> None:
+def test_a_bug_met_by_a_file_ends_it_visibly() -> None:
     def broken(frame: Frame) -> bool:
         raise ZeroDivisionError("in\nthe consumer of rtsp://user:secret@camera/live")
 
-    run = Run(_CAMERA, iter([[0.1] * 3]), on_frame=broken).to_the_end()
+    run = Run(_FILE, iter([[0.1] * 3]), on_frame=broken).to_the_end()
+    assert [type(error) for error in run.faults] == [ZeroDivisionError]
     assert run.told == ["connecting", "warming_up", "lost: internal_error", "failed"]
     detail = run.statuses[-1].detail
     assert detail == "ZeroDivisionError: in the consumer of rtsp://***@camera/live"
     assert isinstance(run.capture.error, ZeroDivisionError)
     assert run.sources[0].closed
+
+
+def test_a_bug_met_by_a_camera_is_told_and_its_next_connection_tried() -> None:
+    seen: list[Frame] = []
+
+    def broken_once(frame: Frame) -> bool:
+        seen.append(frame)
+        if len(seen) == 1:
+            raise ZeroDivisionError("one freak frame")
+        run.capture.stop()
+        return True
+
+    run = Run(_CAMERA, iter([[0.1] * 3, [0.1] * 3]), on_frame=broken_once)
+    run.to_the_end()
+    assert run.told[:5] == [
+        "connecting",
+        "warming_up",
+        "lost: internal_error",
+        "backoff",
+        "connecting",
+    ]
+    assert [type(error) for error in run.faults] == [ZeroDivisionError]
+    assert run.capture.error is None
 
 
 def test_credentials_never_reach_a_status() -> None:

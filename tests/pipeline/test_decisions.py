@@ -154,3 +154,11 @@ def test_starts_and_ends_alternate_and_every_event_ends(
 def test_thresholds_the_wrong_way_round_are_refused() -> None:
     with pytest.raises(ValueError, match="above on_threshold"):
         policy(off_threshold=0.7)
+
+
+def test_scores_that_are_no_numbers_open_nothing() -> None:
+    run = Run()
+    run.push(0, float("nan"))
+    run.push(1, float("nan"))
+    run.end()
+    assert run.log == []

@@ -1,9 +1,12 @@
 """The publisher on a real ZeroMQ socket: order, sequence, heartbeat, subscribers, a taken port."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,7 @@ from streamcls.clock import SystemClock
 from streamcls.errors import BindError
 from streamcls.events import Payload, StatusData, Writer, utc
 from streamcls.pipeline.publish import Publisher
+from tests.serving import free_port
 
 SOON_S = 20.0
 
@@ -126,3 +130,50 @@ def test_an_error_in_a_post_ends_the_thread_and_is_told() -> None:
     publisher.post("cam", lambda: [status(str(1 / 0))])
     assert ended.wait(SOON_S)
     assert isinstance(told[0], ZeroDivisionError)
+
+
+SENDER = """
+import sys, threading
+from streamcls.clock import SystemClock
+from streamcls.events import StatusData, Writer, utc
+from streamcls.pipeline.publish import Publisher
+publisher = Publisher(endpoint=sys.argv[1], queue_size=100_000, writer=Writer("/test", "boot"),
+    clock=SystemClock(), heartbeat_s=1000, on_heartbeat=list, on_end=lambda error: None)
+publisher.bind()
+publisher.start()
+publisher.wait_for_subscriber(20, lambda: False)
+status = StatusData(state="up", detail="x" * 2000, since=utc(0))
+publisher.post("cam", lambda: [status] * 5000)
+publisher.stop()
+assert publisher.join(20)
+"""
+
+
+def test_what_was_sent_reaches_a_subscriber_that_reads_slowly_though_the_process_ends() -> None:
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    with Subscriber(endpoint, queue_size=10) as messages:
+        sender = subprocess.Popen([sys.executable, "-c", SENDER, endpoint])
+        received = [messages.receive(SOON_S) for _ in range(5000)]
+        assert sender.wait(SOON_S) == 0
+    assert [r[0].sequence for r in received if r] == list(range(1, 5001))
+
+
+def test_a_second_daemon_cannot_take_an_ipc_path(tmp_path: Path) -> None:
+    def publisher() -> Publisher:
+        return Publisher(
+            endpoint=f"ipc://{tmp_path}/events",
+            queue_size=1000,
+            writer=Writer("/test", "boot"),
+            clock=SystemClock(),
+            heartbeat_s=1000,
+            on_heartbeat=list,
+            on_end=lambda error: None,
+        )
+
+    first, second, third = publisher(), publisher(), publisher()
+    first.bind()
+    with pytest.raises(BindError, match="Address already in use"):
+        second.bind()
+    first.close()
+    third.bind()
+    third.close()

@@ -189,6 +189,7 @@ class _Watched:
             on_frame=lambda frame: True,
             on_status=self._status,
             on_lost=lambda stream, reason: None,
+            on_fault=lambda stream, error: None,
             on_end=lambda stream, error: None,
             clock=SystemClock(),
             random=Random(1),

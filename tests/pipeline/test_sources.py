@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamcls.config import Pace
+from streamcls.config import Pace, host_of
 from streamcls.pipeline.sources.pacing import Pacer
-from streamcls.pipeline.sources.rtsp import host_of
 from tests.pipeline.playing import numbers_in, play, source
 from tests.pipeline.stubs import ManualClock
 from tests.videos import write_video

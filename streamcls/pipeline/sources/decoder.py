@@ -32,7 +32,10 @@ def opened(
     Raises:
         av.FFmpegError: as FFmpeg gives it, with the whole URL in its text: never let it out.
     """
-    container = av.open(url, mode="r", options=options, timeout=timeout_s)
+    # Names and titles need not be UTF-8, and nobody here reads them.
+    container = av.open(
+        url, mode="r", options=options, timeout=timeout_s, metadata_errors="replace"
+    )
     try:
         yield container
     finally:

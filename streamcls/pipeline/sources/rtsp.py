@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 import av
 
 from streamcls.clock import Clock
-from streamcls.config import CaptureSettings, StreamSettings
+from streamcls.config import CaptureSettings, StreamSettings, host_of
 from streamcls.errors import SourceError, SourceRefused, SourceTimeout
 from streamcls.frames import Frame
 from streamcls.pipeline.sources.decoder import opened, pictures_of, video_in
@@ -132,12 +132,6 @@ class RtspSource:
                 reason = "unreachable"
                 text = f"{self._name} cannot be reached ({_plain(error)}); check its address"
         return SourceError(text, reason=reason)
-
-
-def host_of(url: str) -> str:
-    """`host:port` of a URL whose password may hold any character; never part of the password."""
-    rest = url.partition("://")[2].rpartition("@")[2]
-    return rest.partition("/")[0].partition("?")[0]
 
 
 def _plain(error: Exception) -> str:
