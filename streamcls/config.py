@@ -251,11 +251,12 @@ def check_files(settings: Settings) -> None:
 
 def redact(text: str) -> str:
     """Replace the credentials of every URL in a text with `***`, in the query too."""
-    # Greedy to the last @: a password may itself hold @ or /, and losing a host name is cheaper.
-    text = re.sub(r"(\w[\w+.-]*://)\S*@", r"\1***@", text)
-    return re.sub(
+    # The query first: a value in it may hold an @, which would draw the second rule too far.
+    text = re.sub(
         r"(?i)([?&](?:user|pass|pwd|password|token|key|auth)\w*=)[^&\s'\"]*", r"\1***", text
     )
+    # Greedy to the last @: a password may itself hold @ or /, and losing a host name is cheaper.
+    return re.sub(r"(\w[\w+.-]*://)\S*@", r"\1***@", text)
 
 
 def _resolve_stream(stream: StreamSettings, folder: Path) -> StreamSettings:
