@@ -60,6 +60,7 @@ def write_video(
     jitter_s: float = 0.0,
     seed: int = 0,
     muxing: dict[str, str] | None = None,
+    title: str = "",
 ) -> Path:
     """Write frames 0, 1, 2, ... into `path`; its suffix chooses the container.
 
@@ -76,6 +77,8 @@ def write_video(
     time_base = 1 / Fraction(fps) if exact else Fraction(1, 90_000)
     options = {"bf": str(b_frames), **_QUICK.get(codec, {})}
     with av.open(str(path), "w", options=muxing or {}) as container:
+        if title:
+            container.metadata["title"] = title
         stream: Any = container.add_stream(codec, rate=Fraction(fps), options=options)
         stream.width, stream.height = size
         stream.pix_fmt = pix_fmt

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from streamcls.errors import SourceError, UnusableSource
+from streamcls.finetune.reader import probe
 from streamcls.frames import Frame
 from tests.pipeline.playing import numbers_in, play, source
 from tests.videos import write_audio, write_video
@@ -143,3 +144,12 @@ def test_corrupt_packets_are_counted_and_skipped(tmp_path: Path) -> None:
     assert player.decode_errors > 0
     assert len(frames) > 30
     assert numbers_in(frames)[-8:] == list(range(40, 48))
+
+
+def test_a_title_that_is_not_utf_8_keeps_nobody_from_the_pictures(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "old.mkv", frames=5, title="cafXX")
+    data = path.read_bytes()
+    assert b"cafXX" in data
+    path.write_bytes(data.replace(b"cafXX", b"caf\xe9\xff"))
+    assert numbers_in(play(source(path))) == list(range(5))
+    assert probe(path).num_frames == 5
