@@ -17,8 +17,8 @@ import typer
 from rich.console import Console
 
 from streamcls import cli_models
-from streamcls.config import redact
 from streamcls.errors import StreamclsError
+from streamcls.urls import redact
 
 app = typer.Typer(
     help="Turn live video into label events.",
@@ -37,7 +37,8 @@ def main() -> None:
     try:
         app()
     except StreamclsError as error:
-        Console(stderr=True).print(f"streamcls: {error}", style="red", soft_wrap=True, markup=False)
+        line = redact(f"streamcls: {error}")
+        Console(stderr=True).print(line, style="red", soft_wrap=True, markup=False)
         sys.exit(error.exit_code)
     except Exception:  # a bug: its trace is wanted, but no password that a message may hold
         sys.stderr.write(redact(traceback.format_exc()))
@@ -89,6 +90,8 @@ def watch(
                 pass
     except KeyboardInterrupt:
         pass
+    except ValueError as error:
+        raise StreamclsError(f"{endpoint} sends what is not of streamcls: {error}") from None
     except BrokenPipeError:
         # `| head` has had enough. What Python still flushes at exit has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -127,9 +130,17 @@ def finetune(
         seed=seed,
         workers=workers,
     )
-    report = finetune(
-        data_dir, model=model, out=out, recipe=recipe, background_label=background, device=device
-    )
+    try:
+        report = finetune(
+            data_dir,
+            model=model,
+            out=out,
+            recipe=recipe,
+            background_label=background,
+            device=device,
+        )
+    except (KeyboardInterrupt, SystemExit):  # Lightning ends the process well on SIGTERM
+        raise StreamclsError("finetuning was interrupted; no model file was written") from None
     console = Console()
     if report.skipped:
         console.print(f"{len(report.skipped)} file(s) skipped, as named above", style="yellow")

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from streamcls.errors import ConfigError
+from streamcls.urls import file_path, host_of, redact, scheme_of
 
 Positive = Annotated[float, Meta(gt=0, le=86_400)]
 Stride = Annotated[float, Meta(ge=0.01, le=86_400)]
@@ -43,7 +44,7 @@ class ModelSettings(Section, frozen=True):
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
     max_batch: Annotated[int, Meta(ge=1, le=256)] = 8
-    threads: Annotated[int, Meta(ge=0)] = 0
+    threads: Annotated[int, Meta(ge=0, le=1024)] = 0
     """CPU threads for the network; 0 leaves torch's own choice."""
 
 
@@ -86,13 +87,14 @@ class PublishSettings(Section, frozen=True):
     endpoint: str = "tcp://127.0.0.1:5599"
     heartbeat_s: Positive = 5.0
     top_k: Annotated[int, Meta(ge=1)] = 5
-    queue_size: Annotated[int, Meta(ge=100)] = 100_000
+    queue_size: Annotated[int, Meta(ge=100, le=10_000_000)] = 100_000
     """Messages held for a slow subscriber before it loses some."""
     wait_for_subscriber_s: NonNegative = 0.0
     """Hold the streams until somebody subscribes, at most so long: for short recordings."""
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"tcp://\S+:(\d+|\*)|ipc://\S+", self.endpoint):
+        match = re.fullmatch(r"tcp://\S+:(\d{1,5}|\*)|ipc://\S+", self.endpoint)
+        if not match or ((match[1] or "*").isdigit() and int(match[1]) > 65_535):
             raise ValueError(
                 f"`endpoint` is {self.endpoint!r}; it must look like tcp://127.0.0.1:5599"
                 " or ipc:///run/streamcls/events"
@@ -111,7 +113,7 @@ class HttpSettings(Section, frozen=True):
 class LogSettings(Section, frozen=True):
     """What is logged, on standard error."""
 
-    level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
+    level: Annotated[str, Meta(pattern=r"\A(debug|info|warning|error)\Z")] = "info"
 
 
 class StreamSettings(Section, frozen=True):
@@ -170,27 +172,6 @@ class Settings(Section, frozen=True):
             seen.add(stream.id)
 
 
-def scheme_of(url: str) -> str:
-    """The kind of source a URL names; a plain path is a `file`."""
-    head, colon, _ = url.partition(":")
-    return head.lower() if colon and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", head) else "file"
-
-
-def file_path(url: str) -> Path:
-    """The path a `file` URL or plain path names."""
-    path = Path(url.removeprefix("file://"))
-    try:
-        return path.expanduser()
-    except RuntimeError:  # ~nobody-of-this-name/clip.mp4 is then the name of a file
-        return path
-
-
-def host_of(url: str) -> str:
-    """`host:port` of a URL whose password may hold any character; never part of the password."""
-    rest = url.partition("://")[2].rpartition("@")[2]
-    return rest.partition("/")[0].partition("?")[0]
-
-
 def load_settings(path: Path) -> Settings:
     """Read and validate a configuration file.
 
@@ -201,7 +182,7 @@ def load_settings(path: Path) -> Settings:
         ConfigError: the file is missing, is not TOML, or a key is unknown or out of range.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except IsADirectoryError:
         raise ConfigError(f"{path} is a directory; name a .toml file") from None
     except FileNotFoundError:
@@ -222,14 +203,14 @@ def parse_settings(text: str, *, folder: Path = Path()) -> Settings:
     """
     try:
         settings = msgspec.convert(tomllib.loads(text), Settings)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"not valid TOML: {error}") from None
     except msgspec.ValidationError as error:
         raise ConfigError(_readable(str(error))) from None
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
+        raise ConfigError(f"not valid TOML: {error}") from None
     streams = [_resolve_stream(stream, folder) for stream in settings.streams]
     model = settings.model
     if "/" in model.path or model.path.endswith(".safetensors"):
-        model = msgspec.structs.replace(model, path=str(folder / Path(model.path).expanduser()))
+        model = msgspec.structs.replace(model, path=str(folder / file_path(model.path)))
     return msgspec.structs.replace(settings, streams=streams, model=model)
 
 
@@ -243,20 +224,14 @@ def check_files(settings: Settings) -> None:
         if not stream.is_file:
             continue
         path = file_path(stream.url)
-        if path.is_dir():
+        try:
+            is_folder, exists = path.is_dir(), path.exists()
+        except (OSError, ValueError):  # no path at all: too long, or with a NUL in it
+            is_folder, exists = False, False
+        if is_folder:
             raise ConfigError(f"stream {stream.id!r}: {path} is a directory; name a video file")
-        if not path.exists():
+        if not exists:
             raise ConfigError(f"stream {stream.id!r}: {path} does not exist; check `url`")
-
-
-def redact(text: str) -> str:
-    """Replace the credentials of every URL in a text with `***`, in the query too."""
-    # The query first: a value in it may hold an @, which would draw the second rule too far.
-    text = re.sub(
-        r"(?i)([?&](?:user|pass|pwd|password|token|key|auth)\w*=)[^&\s'\"]*", r"\1***", text
-    )
-    # Greedy to the last @: a password may itself hold @ or /, and losing a host name is cheaper.
-    return re.sub(r"(\w[\w+.-]*://)\S*@", r"\1***@", text)
 
 
 def _resolve_stream(stream: StreamSettings, folder: Path) -> StreamSettings:

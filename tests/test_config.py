@@ -6,17 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamcls.config import (
-    Pace,
-    Settings,
-    check_files,
-    host_of,
-    load_settings,
-    parse_settings,
-    redact,
-    scheme_of,
-)
+from streamcls.config import Pace, Settings, check_files, load_settings, parse_settings
 from streamcls.errors import ConfigError
+from streamcls.urls import host_of, redact, scheme_of
 
 STREAM = '[[streams]]\nid = "cam"\nurl = "clip.mp4"\n'
 
@@ -43,6 +35,11 @@ def test_the_smallest_file_names_one_stream() -> None:
         (STREAM.replace("clip.mp4", "ftp://host/x"), ["unknown scheme 'ftp'", "rtsp://"]),
         (STREAM.replace("clip.mp4", "rtsp:///x"), ["names no host"]),
         (STREAM.replace("clip.mp4", "rtsp://u:[pw]@/x"), ["names no host"]),
+        (STREAM + '[publish]\nendpoint = "tcp://127.0.0.1:99999"', ["99999", "tcp://"]),
+        (STREAM + "[model]\nthreads = 100000000", ["model.threads", "<= 1024"]),
+        (STREAM + '[log]\nlevel = "info\\n"', ["log.level"]),
+        (STREAM + "x = " + "9" * 5000, ["not valid TOML"]),
+        (STREAM + "x = " + "[" * 3000, ["not valid TOML"]),
         (STREAM + "stride_s = inf", ["streams[0].stride_s", "<= 86400"]),
         (STREAM + "stride_s = 1e-9", ["streams[0].stride_s", ">= 0.01"]),
         (STREAM + "[capture]\nbackoff_max_s = inf", ["capture.backoff_max_s", "<= 86400"]),
@@ -107,6 +104,30 @@ def test_the_shipped_configuration_lists_every_setting_with_its_default() -> Non
         assert getattr(shipped, section) == getattr(defaults, section), section
 
 
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("rtsp://10.0.0.9:554/live", "10.0.0.9:554"),
+        ("rtsp://u:p@10.0.0.9/live", "10.0.0.9"),
+        ("rtsp://10.0.0.9/cam?user=adm&password=S3c@sekret/x", "the camera"),
+        ("rtsp://u:a@b/c@10.0.0.9/live", "the camera"),
+        ("rtsp://u:a?b@10.0.0.9/live", "the camera"),
+    ],
+)
+def test_what_is_named_of_a_camera_is_never_its_password(url: str, host: str) -> None:
+    assert host_of(url) == host
+
+
+@pytest.mark.parametrize(
+    "slip", ["rtsp//u:{}@h/x", "rtsp;//u:{}@h/x", " rtsp://u:{}@h/x", "u:{}@h"]
+)
+def test_a_mistyped_url_is_not_quoted_with_its_password(slip: str, tmp_path: Path) -> None:
+    text = STREAM.replace("clip.mp4", slip.format("hunter2"))
+    with pytest.raises(ConfigError) as caught:
+        check_files(parse_settings(text, folder=tmp_path))
+    assert "hunter2" not in redact(str(caught.value))
+
+
 secret = st.from_regex(r"[A-Za-z0-9@:/!$%_.-]{8,20}", fullmatch=True)
 
 
@@ -124,7 +145,7 @@ def test_any_character_may_stand_in_a_password(password: str) -> None:
     url = f"rtsp://admin:{password}@10.0.0.9:554/live"
     settings = parse_settings(STREAM.replace("clip.mp4", url))
     assert settings.streams[0].url == url
-    assert host_of(url) == "10.0.0.9:554"
+    assert host_of(url) == ("the camera" if "/" in password else "10.0.0.9:554")
 
 
 def test_a_home_of_nobody_is_taken_as_a_plain_name() -> None:

@@ -151,7 +151,7 @@ def _open(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
             # Workers of the data loader are the parallel part.
             stream.codec_context.thread_count = 1
             yield container, stream
-    except (av.FFmpegError, OSError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError, IndexError) as error:
         raise UnusableSource(f"{path} cannot be read as a video: {_short(error)}") from None
 
 

@@ -80,8 +80,11 @@ def find_bundle(path_or_name: str | Path) -> Path:
     bundled = bundled_models()
     if str(path_or_name) in bundled:
         return bundled[str(path_or_name)]
-    path = Path(path_or_name).expanduser()
+    path = Path(path_or_name)
     if path.exists():
+        if not path.is_file() and not path.is_dir():
+            # Reading a pipe would wait for ever.
+            raise ModelError(f"{path} is not a file; name a .safetensors model file")
         return path
     names = ", ".join(bundled) or "none"
     raise ModelError(

@@ -55,10 +55,11 @@ class HttpServer:
         self._checks = {"/healthz": healthy, "/readyz": ready}
         try:
             self._server = make_server(host, port, self._answer, _Server, _Handler)
-        except OSError as error:
+        except (OSError, ValueError, TypeError) as error:  # the latter two: not a host's name
+            reason = getattr(error, "strerror", None) or "that is no host's name"
             raise BindError(
-                f"cannot serve metrics on {host}:{port}: {error.strerror};"
-                " set another `port` in [http], or `enabled = false`"
+                f"cannot serve metrics on {host}:{port}: {reason};"
+                " set another `host` or `port` in [http], or `enabled = false`"
             ) from None
         self.url = f"http://{host}:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, name="http", daemon=True)

@@ -4,7 +4,7 @@ import logging
 import sys
 import traceback
 
-from streamcls.config import redact
+from streamcls.urls import redact
 
 log = logging.getLogger("streamcls")
 

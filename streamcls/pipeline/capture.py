@@ -9,10 +9,11 @@ from random import Random
 from typing import Protocol
 
 from streamcls.clock import Clock
-from streamcls.config import CaptureSettings, StreamSettings, redact
+from streamcls.config import CaptureSettings, StreamSettings
 from streamcls.errors import SourceError, SourceRefused, UnusableSource
 from streamcls.events import State, StatusData, utc
 from streamcls.frames import Frame
+from streamcls.urls import redact
 
 _HEALTHY_S = 30.0  # frames for so long and the next failure counts as the first
 _STALE_S = 3.0

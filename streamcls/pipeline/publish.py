@@ -2,7 +2,9 @@
 
 import errno
 import fcntl
+import os
 import queue
+import stat
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -157,7 +159,9 @@ class Publisher:
 
 
 def _locked(path: str) -> IO[str]:
-    """Lock an ipc path against a second daemon: ZeroMQ would let it take the path silently."""
+    """Lock an ipc path: ZeroMQ would let a second daemon take it, and replace any file there."""
+    if os.path.exists(path) and not stat.S_ISSOCK(os.stat(path).st_mode):
+        raise OSError(errno.EEXIST, "not a socket")
     lock = open(f"{path}.lock", "w")  # noqa: SIM115 (held as long as the address)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -177,3 +177,20 @@ def test_a_second_daemon_cannot_take_an_ipc_path(tmp_path: Path) -> None:
     first.close()
     third.bind()
     third.close()
+
+
+def test_an_ipc_endpoint_never_replaces_a_file(tmp_path: Path) -> None:
+    precious = tmp_path / "precious.txt"
+    precious.write_text("keep me")
+    publisher = Publisher(
+        endpoint=f"ipc://{precious}",
+        queue_size=1000,
+        writer=Writer("/test", "boot"),
+        clock=SystemClock(),
+        heartbeat_s=1000,
+        on_heartbeat=list,
+        on_end=lambda error: None,
+    )
+    with pytest.raises(BindError, match="File exists"):
+        publisher.bind()
+    assert precious.read_text() == "keep me"

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamcls.config import Pace, host_of
+from streamcls.config import Pace
 from streamcls.pipeline.sources.pacing import Pacer
+from streamcls.urls import host_of
 from tests.pipeline.playing import numbers_in, play, source
 from tests.pipeline.stubs import ManualClock
 from tests.videos import write_video
@@ -145,7 +146,7 @@ def test_a_player_left_far_behind_does_not_rush() -> None:
     ("url", "host"),
     [
         ("rtsp://10.0.0.5:554/cam", "10.0.0.5:554"),
-        ("rtsp://user:pa@ss/wo?rd#@10.0.0.5/cam", "10.0.0.5"),
+        ("rtsp://user:pa@ss/wo?rd#@10.0.0.5/cam", "the camera"),
         ("rtsp://10.0.0.5?user=admin&password=secret", "10.0.0.5"),
         ("rtsp://10.0.0.5/user=admin_password=secret_channel=1", "10.0.0.5"),
     ],

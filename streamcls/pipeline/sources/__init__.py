@@ -8,11 +8,12 @@ from collections.abc import Callable, Generator
 from typing import Protocol
 
 from streamcls.clock import Clock
-from streamcls.config import CaptureSettings, StreamSettings, scheme_of
+from streamcls.config import CaptureSettings, StreamSettings
 from streamcls.frames import Frame
 from streamcls.pipeline.sources.file import FileSource
 from streamcls.pipeline.sources.rtsp import RtspSource
 from streamcls.pipeline.sources.webcam import WebcamSource
+from streamcls.urls import scheme_of
 
 __all__ = ["FileSource", "RtspSource", "Source", "WebcamSource", "open_source"]
 

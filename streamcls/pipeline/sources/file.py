@@ -7,12 +7,13 @@ from fractions import Fraction
 import av
 
 from streamcls.clock import Clock
-from streamcls.config import CaptureSettings, Pace, StreamSettings, file_path
+from streamcls.config import CaptureSettings, Pace, StreamSettings
 from streamcls.errors import SourceError, SourceTimeout, UnusableSource
 from streamcls.frames import Frame
 from streamcls.pipeline.sources.decoder import opened, pictures_of, video_in
 from streamcls.pipeline.sources.pacing import Pacer
 from streamcls.transforms.timestamps import RecordedTimes
+from streamcls.urls import file_path
 
 # Containers only. A playlist (hls, concat, dash) names other files and URLs to fetch, and FFmpeg
 # would also play a text file, one character after another.
@@ -78,7 +79,7 @@ class FileSource:
                     for picture in pictures_of(packet, self._count_error):
                         at_s = times.of(picture)
                         yield picture, at_s
-        except (av.FFmpegError, OSError) as error:
+        except (av.FFmpegError, OSError, IndexError) as error:  # a stream that comes midway
             raise self._explained(error, at_s) from None
         if cut:
             raise self._truncated(at_s, "its last packet is incomplete")

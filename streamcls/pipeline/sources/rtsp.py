@@ -6,11 +6,12 @@ from collections.abc import Generator, Iterator
 import av
 
 from streamcls.clock import Clock
-from streamcls.config import CaptureSettings, StreamSettings, host_of
+from streamcls.config import CaptureSettings, StreamSettings
 from streamcls.errors import SourceError, SourceRefused, SourceTimeout
 from streamcls.frames import Frame
 from streamcls.pipeline.sources.decoder import opened, pictures_of, video_in
 from streamcls.transforms.timestamps import media_time_s
+from streamcls.urls import host_of
 
 _OPTIONS = {
     "rtsp_transport": "tcp",
@@ -47,7 +48,7 @@ class RtspSource:
             with opened(self._url, _OPTIONS, limits) as container:
                 connected = True
                 yield from self._received(container, stop)
-        except (av.FFmpegError, OSError) as error:
+        except (av.FFmpegError, OSError, IndexError) as error:  # a stream that comes midway
             waited_s = self._clock.monotonic_s() - self._asked_s
             explained = self._broken_off if connected else self._not_opened
             raise explained(error, waited_s) from None
