@@ -141,6 +141,13 @@ def finetune(
         )
     except (KeyboardInterrupt, SystemExit):  # Lightning ends the process well on SIGTERM
         raise StreamclsError("finetuning was interrupted; no model file was written") from None
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise StreamclsError(
+            "a process that reads videos was ended from outside, for lack of memory perhaps;"
+            " no model file was written; try fewer --workers"
+        ) from None
     console = Console()
     if report.skipped:
         console.print(f"{len(report.skipped)} file(s) skipped, as named above", style="yellow")
