@@ -82,7 +82,7 @@ def follow(
 
     Ends when the caller stops asking, or after `patience_s` without a message.
     """
-    heard = time.monotonic()
+    heard = drawn = time.monotonic()
     with Live(board.render(), console=console, transient=True, auto_refresh=False) as live:
         while True:
             received = messages.receive(1.0)
@@ -94,8 +94,10 @@ def follow(
                     console.print(line, soft_wrap=True)
             elif patience_s is not None and silent_s > patience_s:
                 return
-            if console.is_terminal:
+            # Ten pictures a second are enough for eyes, and leave time to read busy streams.
+            if console.is_terminal and (not received or time.monotonic() - drawn >= 0.1):
                 live.update(board.render(silent_s), refresh=True)
+                drawn = time.monotonic()
             if received:
                 yield received[0]
 
