@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,21 @@ SOON_S = 20.0
 
 def status(detail: str) -> StatusData:
     return StatusData(state="up", detail=detail, since=utc(0))
+
+
+def quiet(
+    endpoint: str, on_end: Callable[[BaseException | None], None] = lambda error: None
+) -> Publisher:
+    """A publisher that says nothing by itself."""
+    return Publisher(
+        endpoint=endpoint,
+        queue_size=1000,
+        writer=Writer("/test", "boot"),
+        clock=SystemClock(),
+        heartbeat_s=1000,
+        on_heartbeat=list,
+        on_end=on_end,
+    )
 
 
 @contextmanager
@@ -95,15 +110,7 @@ def test_everything_posted_before_the_stop_is_sent() -> None:
 
 def test_a_taken_address_is_a_one_line_error_that_names_it() -> None:
     with publishing() as publisher:
-        second = Publisher(
-            endpoint=publisher.endpoint,
-            queue_size=1000,
-            writer=Writer("/test", "boot"),
-            clock=SystemClock(),
-            heartbeat_s=1000,
-            on_heartbeat=list,
-            on_end=lambda error: None,
-        )
+        second = quiet(publisher.endpoint)
         with pytest.raises(BindError, match=f"{publisher.endpoint}: Address already in use"):
             second.bind()
 
@@ -116,15 +123,7 @@ def test_an_error_in_a_post_ends_the_thread_and_is_told() -> None:
         told.append(error)
         ended.set()
 
-    publisher = Publisher(
-        endpoint="tcp://127.0.0.1:*",
-        queue_size=1000,
-        writer=Writer("/test", "boot"),
-        clock=SystemClock(),
-        heartbeat_s=1000,
-        on_heartbeat=list,
-        on_end=on_end,
-    )
+    publisher = quiet("tcp://127.0.0.1:*", on_end=on_end)
     publisher.bind()
     publisher.start()
     publisher.post("cam", lambda: [status(str(1 / 0))])
@@ -160,15 +159,7 @@ def test_what_was_sent_reaches_a_subscriber_that_reads_slowly_though_the_process
 
 def test_a_second_daemon_cannot_take_an_ipc_path(tmp_path: Path) -> None:
     def publisher() -> Publisher:
-        return Publisher(
-            endpoint=f"ipc://{tmp_path}/events",
-            queue_size=1000,
-            writer=Writer("/test", "boot"),
-            clock=SystemClock(),
-            heartbeat_s=1000,
-            on_heartbeat=list,
-            on_end=lambda error: None,
-        )
+        return quiet(f"ipc://{tmp_path}/events")
 
     first, second, third = publisher(), publisher(), publisher()
     first.bind()
@@ -182,15 +173,7 @@ def test_a_second_daemon_cannot_take_an_ipc_path(tmp_path: Path) -> None:
 def test_an_ipc_endpoint_never_replaces_a_file(tmp_path: Path) -> None:
     precious = tmp_path / "precious.txt"
     precious.write_text("keep me")
-    publisher = Publisher(
-        endpoint=f"ipc://{precious}",
-        queue_size=1000,
-        writer=Writer("/test", "boot"),
-        clock=SystemClock(),
-        heartbeat_s=1000,
-        on_heartbeat=list,
-        on_end=lambda error: None,
-    )
+    publisher = quiet(f"ipc://{precious}")
     with pytest.raises(BindError, match="File exists"):
         publisher.bind()
     assert precious.read_text() == "keep me"
