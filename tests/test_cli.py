@@ -1,6 +1,8 @@
 """Bad input at the command line: one line that names it, the right exit code, never a traceback."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -202,6 +204,20 @@ def test_finetune_on_a_folder_without_clips_exits_2(call: Call, tmp_path: Path) 
 def test_watch_on_a_wrong_endpoint_says_what_one_looks_like(call: Call) -> None:
     code, _, error = call("watch", "localhost")
     assert "tcp://127.0.0.1:5599" in one_line(code, error)
+
+
+def test_a_signal_ends_the_start_at_once_and_the_run_in_good_order() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    asked: list[str] = []
+    with cli._Signals() as signals:
+        with pytest.raises(SystemExit) as ended:  # nothing is built yet, so nothing is to be ended
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert not ended.value.code
+    with cli._Signals() as signals:
+        signals.stop = lambda: asked.append("stop")
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert asked == ["stop"]
+        assert signal.getsignal(signal.SIGTERM) == before, "a second one is not held back"
 
 
 def test_a_bug_shows_its_trace_without_the_passwords_in_it(

@@ -1,5 +1,6 @@
 """One stream's two halves: what the operator is told, and payloads that add up."""
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -13,7 +14,7 @@ from streamcls.models.bundle import LoadedModel, load_bundle
 from streamcls.pipeline.backlog import Backlog
 from streamcls.stream_line import StreamLine, decision_policy
 from tests.models.small import write_small
-from tests.pipeline.stubs import ManualClock, window
+from tests.pipeline.stubs import ManualClock, frame, window
 
 EAGER = DecisionSettings(smoothing_s=0, on_threshold=0.6, off_threshold=0.4, min_duration_s=0)
 
@@ -25,7 +26,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     return load_bundle(path)
 
 
-def line(model: LoadedModel, *, stride_s: float = 0.5) -> StreamLine:
+def line(
+    model: LoadedModel, *, stride_s: float = 0.5, on_lost: Callable[[str], None] = lambda name: None
+) -> StreamLine:
     settings = Settings(
         streams=[StreamSettings("yard", "yard.mp4")],
         windows=WindowSettings(stride_s=stride_s),
@@ -39,7 +42,7 @@ def line(model: LoadedModel, *, stride_s: float = 0.5) -> StreamLine:
         boot_id="boot",
         clock=ManualClock(1.0),
         on_status=lambda stream, status: None,
-        on_lost=lambda stream: None,
+        on_lost=on_lost,
         on_end=lambda stream, error: None,
     )
 
@@ -88,6 +91,16 @@ def test_an_epochs_end_is_told_as_a_lost_stream(model: LoadedModel) -> None:
     log = events(list(stream.report(prediction(1, 0.9, 0.0, 0.0, epoch=2))))
     assert (log[0].transition, log[0].label, log[0].reason) == ("end", "rise", "stream_lost")
     assert log[0].stream_epoch == 1
+
+
+def test_a_jump_in_time_is_told_at_once_and_not_with_the_next_window(model: LoadedModel) -> None:
+    lost: list[str] = []
+    stream = line(model, on_lost=lost.append)
+    for i in range(25):
+        stream.feed(frame(Fraction(i, 25)))
+    assert lost == []
+    stream.feed(frame(Fraction(500)))
+    assert lost == ["yard"]
 
 
 def test_ending_all_gives_the_reason_and_leaves_nothing_open(model: LoadedModel) -> None:
