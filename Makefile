@@ -10,7 +10,7 @@ PINS := --constraint constraints.txt
 
 PHOTOS := tests/data/photos
 
-.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy bench camera-motion sample install clean
+.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery bench bench-delivery camera-motion sample install clean
 
 demo: $(VENV)/.installed
 	$(BIN)/streamcls demo
@@ -35,6 +35,14 @@ coverage: $(VENV)/.installed-dev
 # Latency of four cameras in real time, from the daemon's own histogram.
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks.latency
+
+# What the journal costs: burst rate, CPU at a steady rate, latency, each against none.
+bench-delivery: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.benchmarks.delivery
+
+# 100,000 events to consumers that stop, join late and crash; 100 kills of the daemon; the hostile.
+check-delivery: $(VENV)/.installed-dev
+	$(BIN)/pytest tests/delivery -m "slow or not slow" -rP
 
 # Videos of known camera motion through the whole line, as files and as RTSP cameras: event F1.
 check-truth: $(VENV)/.installed-dev

@@ -1,10 +1,9 @@
-"""The command line: run | demo | watch | finetune | models | check | schema.
+"""The command line: run | demo | watch | events | finetune | models | keys | check | schema.
 
 Heavy imports stay inside the commands, so that `watch` starts without torch.
 """
 
 import json
-import os
 import signal
 import sys
 import traceback
@@ -16,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from streamcls import cli_models
+from streamcls import cli_keys, cli_models, cli_watch
 from streamcls.errors import StreamclsError
 from streamcls.urls import redact
 
@@ -27,9 +26,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # `main` prints what is unexpected, without credentials
 )
 app.add_typer(cli_models.app, name="models")
+app.add_typer(cli_keys.app, name="keys")
 
 ConfigPath = Annotated[Path, typer.Argument(help="TOML file; see configs/streamcls.toml.")]
-Endpoint = Annotated[str, typer.Argument(help="Where the daemon publishes.")]
 
 
 def main() -> None:
@@ -69,32 +68,8 @@ def demo() -> None:
     raise typer.Exit(run_demo(Console()))
 
 
-@app.command()
-def watch(
-    endpoint: Endpoint = "tcp://127.0.0.1:5599",
-    stream: Annotated[list[str] | None, typer.Option(help="Only this stream; repeatable.")] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON message a line, as sent, for pipes.")
-    ] = False,
-) -> None:
-    """Subscribe, and show what arrives."""
-    from streamcls.client import Subscriber
-    from streamcls.terminal import Board, follow
-
-    try:
-        with Subscriber(endpoint, streams=stream or ()) as messages:
-            if as_json:
-                while received := messages.receive():
-                    print(received[1].decode(), flush=True)
-            for _ in follow(messages, Board(endpoint), Console()):
-                pass
-    except KeyboardInterrupt:
-        pass
-    except ValueError as error:
-        raise StreamclsError(f"{endpoint} sends what is not of streamcls: {error}") from None
-    except BrokenPipeError:
-        # `| head` has had enough. What Python still flushes at exit has nowhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+app.command()(cli_watch.watch)
+app.command()(cli_watch.events)
 
 
 @app.command()
@@ -164,12 +139,13 @@ def check(config: ConfigPath) -> None:
     from streamcls.config import check_files, load_settings
     from streamcls.models.backends import resolve_device
     from streamcls.models.bundle import load_bundle
-    from streamcls.stream_line import decision_policy
+    from streamcls.stream_line import decision_policies
 
     settings = load_settings(config)
     check_files(settings)
     model = load_bundle(settings.model.path, resolve_device(settings.model.device))
-    decision_policy(settings.decisions, model)
+    for stream in settings.streams:
+        decision_policies(settings, stream, model)
     streams = ", ".join(stream.id for stream in settings.streams)
     Console().print(f"{config}: fine; model {model.manifest.name}; streams {streams}", markup=False)
 
@@ -177,7 +153,7 @@ def check(config: ConfigPath) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of the wire messages."""
-    from streamcls.events import json_schema
+    from streamcls.wire_schema import json_schema
 
     print(json.dumps(json_schema(), indent=1))
 

@@ -53,9 +53,23 @@ def import_(
     architecture: Annotated[str, typer.Option("--model", help="The network it belongs to.")],
     labels: Annotated[Path, typer.Option(help="JSON list of names, or name -> index.")],
     out: Annotated[Path, typer.Option(help="The .safetensors file to write.")],
+    multi_label: Annotated[
+        bool,
+        typer.Option(
+            "--multi-label",
+            help="Its labels do not exclude each other: sigmoid scores, not softmax.",
+        ),
+    ] = False,
 ) -> None:
     """Convert a PyTorch checkpoint into a model file, once."""
     from streamcls.models.importing import import_checkpoint
+    from streamcls.models.manifest import Activation
 
-    manifest = import_checkpoint(checkpoint, architecture=architecture, labels=labels, out=out)
+    manifest = import_checkpoint(
+        checkpoint,
+        architecture=architecture,
+        labels=labels,
+        out=out,
+        activation=Activation.SIGMOID if multi_label else Activation.SOFTMAX,
+    )
     Console().print(f"wrote {out}: {manifest.architecture}, {len(manifest.labels)} labels")

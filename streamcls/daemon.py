@@ -7,19 +7,17 @@ Signal handlers and threads only leave a notice; the main loop acts on it.
 
 import logging
 import queue
-import socket
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-import msgspec
-
 from streamcls import __version__
 from streamcls.clock import Clock, SystemClock
 from streamcls.config import Settings, check_files
+from streamcls.delivery import Delivery
 from streamcls.errors import BindError, StreamclsError
-from streamcls.events import EndReason, Payload, StatusData, Writer, utc
+from streamcls.events import EndReason, Payload, StatusData, utc
 from streamcls.frames import Prediction
 from streamcls.models.backends import Backend, TorchBackend, resolve_device, use_threads
 from streamcls.models.bundle import load_bundle
@@ -29,7 +27,6 @@ from streamcls.observe.metrics import Metrics, Snapshot
 from streamcls.observe.systemd import notify
 from streamcls.pipeline.backlog import Backlog
 from streamcls.pipeline.inference import InferenceWorker
-from streamcls.pipeline.publish import Publisher
 from streamcls.stream_line import StreamLine
 
 log = logging.getLogger("streamcls")
@@ -72,7 +69,6 @@ class Daemon:
         self._clock = clock or SystemClock()
         self._boot_id = uuid.uuid4().hex[:12]
         self._notices: queue.SimpleQueue[_Stop | _Finished] = queue.SimpleQueue()
-        self._status: dict[str, StatusData] = {}
         self._stopping = False
         self._ready = False
         if settings.model.threads:
@@ -104,26 +100,30 @@ class Daemon:
             on_batch=self._count_batch,
             on_end=self._thread_ended,
         )
-        self._publisher = Publisher(
-            endpoint=settings.publish.endpoint,
-            queue_size=settings.publish.queue_size,
-            writer=Writer(f"/streamcls/{socket.gethostname()}", self._boot_id),
+        self._delivery = Delivery(
+            settings.publish,
+            settings.journal,
+            settings.keys,
+            streams=list(self._lines),
+            boot_id=self._boot_id,
             clock=self._clock,
-            heartbeat_s=settings.publish.heartbeat_s,
-            on_heartbeat=self._heartbeat,
             on_end=self._thread_ended,
         )
-        self._publisher.bind()
         try:
             self._http = self._http_server() if settings.http.enabled else None
         except BindError:
-            self._publisher.close()
+            self._delivery.join(0)
             raise
 
     @property
     def endpoint(self) -> str:
         """Where subscribers connect."""
-        return self._publisher.endpoint
+        return self._delivery.endpoint
+
+    @property
+    def replay_endpoint(self) -> str:
+        """Where they ask for what they missed."""
+        return self._delivery.replay_endpoint
 
     @property
     def http_url(self) -> str | None:
@@ -156,7 +156,7 @@ class Daemon:
         return self._verdict()
 
     def _start(self) -> None:
-        self._publisher.start()
+        self._delivery.start()
         if self._http:
             self._http.start()
         # Never a larger batch than there are streams to fill it.
@@ -164,8 +164,7 @@ class Daemon:
         self._worker.start()
         self._ready = True
         notify("READY=1")
-        patience_s = self._settings.publish.wait_for_subscriber_s
-        self._publisher.wait_for_subscriber(patience_s, lambda: not self._notices.empty())
+        self._delivery.wait_for_subscriber(lambda: not self._notices.empty())
         for line in self._lines.values():
             line.capture.start()
 
@@ -195,19 +194,20 @@ class Daemon:
         if not self._worker.join(_DRAIN_STOP_S):
             log.warning("the inference worker did not finish in time")
         for name in self._lines:
-            self._publisher.post(name, partial(self._goodbye, name))
-        self._publisher.stop()
-        if not self._publisher.join(_DRAIN_STOP_S):
+            self._delivery.post(name, partial(self._goodbye, name))
+        self._delivery.stop()
+        if not self._delivery.join(_DRAIN_STOP_S):
             log.warning("the publishing thread did not finish in time")
         if self._http:
             self._http.stop()
-        log.info("stopped; messages published: %s", dict(self._publisher.published))
+        log.info("stopped; messages published: %s", self._delivery.counts().published)
 
     def _announce(self) -> None:
         manifest = self._model.manifest
         log.info(
-            "model %s on %s; publishing on %s; metrics on %s",
-            *(manifest.name, self._backend.name, self.endpoint, self.http_url or "no address"),
+            "model %s on %s; publishing on %s; replays on %s; metrics on %s",
+            *(manifest.name, self._backend.name, self.endpoint, self.replay_endpoint),
+            self.http_url or "no address",
         )
         for line in self._lines.values():
             if line.rounded_stride:
@@ -223,16 +223,17 @@ class Daemon:
         )
 
     def _verdict(self) -> int:
-        failed = [name for name, status in self._status.items() if status.state == "failed"]
+        status = self._delivery.status
+        failed = [name for name in status if status[name].state == "failed"]
         if len(failed) == len(self._lines):
-            log.error("no stream could be played: %s", self._status[failed[0]].detail)
+            log.error("no stream could be played: %s", status[failed[0]].detail)
             return 1
         return 0
 
     # What follows is called on capture threads.
 
     def _status_changed(self, stream: str, status: StatusData) -> None:
-        post = partial(self._publisher.post, stream, partial(self._note_status, stream, status))
+        post = partial(self._delivery.post_status, stream, status)
         if status.state in ("failed", "stopped"):
             # A subscriber takes these as a stream's last word: first what was seen before.
             self._backlog.note(stream, post)
@@ -245,33 +246,28 @@ class Daemon:
     def _lost(self, stream: str) -> None:
         why: EndReason = "shutdown" if self._stopping else "stream_lost"
         end = partial(self._lines[stream].end_events, why)
-        self._backlog.note(stream, partial(self._publisher.post, stream, end))
+        self._backlog.note(stream, partial(self._delivery.post, stream, end))
 
     def _predicted(self, prediction: Prediction) -> None:  # on the inference thread
-        self._publisher.post(prediction.window.stream, partial(self._report, prediction))
+        stream = prediction.window.stream
+        self._delivery.post(
+            stream,
+            partial(self._lines[stream].report, prediction),
+            partial(self._measure_latency, prediction),
+        )
 
     # What follows runs on the publishing thread.
 
-    def _report(self, prediction: Prediction) -> Iterator[Payload]:
-        stream = prediction.window.stream
-        yield from self._lines[stream].report(prediction)
+    def _measure_latency(self, prediction: Prediction) -> None:
         latency = self._clock.monotonic_s() - prediction.window.arrival_monotonic_s
-        self.metrics.event_latency_seconds.labels(stream).observe(latency)
+        self.metrics.event_latency_seconds.labels(prediction.window.stream).observe(latency)
 
     def _goodbye(self, stream: str) -> Iterator[Payload]:
         yield from self._lines[stream].end_events("shutdown")
-        if self._status.get(stream, _NEVER).state not in ("failed", "stopped"):
+        if self._delivery.status.get(stream, _NEVER).state not in ("failed", "stopped"):
             # Its capture sits in a blocked read and cannot say so itself in time.
             now = utc(self._clock.utc_s())
             yield StatusData(state="stopped", reason="shutdown", since=now)
-
-    def _note_status(self, stream: str, status: StatusData) -> Iterator[Payload]:
-        self._status[stream] = status
-        yield status
-
-    def _heartbeat(self) -> Iterator[tuple[str, Payload]]:
-        for stream, status in self._status.items():
-            yield stream, msgspec.structs.replace(status, heartbeat=True)
 
     # What follows reads; it runs on any thread.
 
@@ -296,4 +292,4 @@ class Daemon:
             "backend": self._backend.name,
         }
         streams = {name: line.counts() for name, line in self._lines.items()}
-        return Snapshot(streams, dict(self._publisher.published), build)
+        return Snapshot(streams, self._delivery.counts(), build)

@@ -10,8 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from streamcls.client import Subscriber
+from streamcls.clock import SystemClock
 from streamcls.config import (
     HttpSettings,
+    JournalSettings,
     Pace,
     PublishSettings,
     Settings,
@@ -43,13 +45,17 @@ def run_demo(console: Console) -> int:
             endpoint="tcp://127.0.0.1:*", heartbeat_s=1.0, wait_for_subscriber_s=10.0
         ),
         windows=WindowSettings(stride_s=0.45),
+        journal=JournalSettings(enabled=False),
         http=HttpSettings(enabled=False),
     )
     daemon = Daemon(settings)
     console.print(f"Serving {SAMPLE.name} on {daemon.endpoint}; this process subscribes to it.\n")
     run = _Run(daemon)
     thread = threading.Thread(target=run, name="daemon")
-    with Subscriber(daemon.endpoint) as messages:
+    subscriber = Subscriber(
+        daemon.endpoint, start="earliest", replay_endpoint=daemon.replay_endpoint
+    )
+    with subscriber as messages:
         thread.start()
         try:
             events = _watch(messages, console)
@@ -80,7 +86,7 @@ class _Run:
 def _watch(messages: Subscriber, console: Console) -> list[EventData]:
     """Show the run to its end; the events that ended."""
     ended: list[EventData] = []
-    board = Board(f"streamcls demo: {SAMPLE.name}")
+    board = Board(f"streamcls demo, {SAMPLE.name}", SystemClock())
     for message in follow(messages, board, console, _PATIENCE_S):
         data = message.data
         if isinstance(data, EventData) and data.transition == "end":

@@ -4,19 +4,23 @@ A message is two frames, `[topic, body]`. The topic is `streamcls/v1/<stream>/<k
 slash keeps a subscription to `cam1` from matching `cam10`. The body's `sequence` grows by one per
 topic and daemon start (`bootid`), so a subscriber can tell what it missed.
 
-`schema.json` beside this file is generated from these types by `streamcls schema`.
+`schema.json` beside this file is generated from these types, see `wire_schema`.
 """
 
-import inspect
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 Kind = Literal["prediction", "event", "status"]
 Transition = Literal["start", "update", "end"]
 EndReason = Literal["label_off", "stream_lost", "reload", "shutdown", "crash_recovered"]
 State = Literal["connecting", "warming_up", "up", "stale", "backoff", "failed", "stopped"]
+
+Time = Annotated[datetime, Meta(tz=True)]
+"""With its offset from UTC, RFC 3339; we write UTC."""
 
 TOPIC_ROOT = "streamcls/v1"
 KINDS: tuple[Kind, ...] = ("prediction", "event", "status")
@@ -52,8 +56,8 @@ class PredictionData(Wire, frozen=True):
     stream_epoch: int
     start_s: float
     end_s: float
-    start_time: datetime
-    end_time: datetime
+    start_time: Time
+    end_time: Time
     coverage: float
     top: list[Score]
     latency: Latency
@@ -78,8 +82,8 @@ class EventData(Wire, frozen=True, kw_only=True):
     start_s: float
     end_s: float | None = None
     """Media seconds; on `start` and `update` the latest instant at which the label held."""
-    start_time: datetime
-    end_time: datetime | None = None
+    start_time: Time
+    end_time: Time | None = None
     reason: EndReason | None = None
     """Why it ended; set on `end` and only there."""
 
@@ -94,8 +98,13 @@ class StatusData(Wire, frozen=True, kw_only=True):
     """The same for a person, in one line, credentials removed."""
     attempt: int = 0
     retry_in_s: float | None = None
-    since: datetime
+    since: Time
     heartbeat: bool = False
+    sequences: dict[str, int] = {}
+    """On a heartbeat: the newest `sequence` of the stream's other topics, by kind. A subscriber
+    that has a smaller one has missed messages, though no later one came to show it."""
+    problems: list[str] = []
+    """What is wrong with the daemon as a whole, for a person: the journal's disk is full."""
 
 
 Data = TypeVar("Data")
@@ -109,7 +118,7 @@ class CloudEvent(msgspec.Struct, Generic[Data], frozen=True, kw_only=True):
     type: str
     subject: str
     """The stream's id."""
-    time: datetime
+    time: Time
     bootid: str
     sequence: int
     data: Data
@@ -163,31 +172,56 @@ def utc(posix_s: float) -> datetime:
     return datetime.fromtimestamp(posix_s, UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A numbered message, ready to send and to keep."""
+
+    topic: str
+    sequence: int
+    time: Time
+    payload: Payload
+    body: bytes
+
+    @property
+    def frames(self) -> tuple[bytes, bytes]:
+        """As they go over the wire."""
+        return self.topic.encode(), self.body
+
+
 class Writer:
     """Numbers and encodes one daemon run's messages. Used by one thread."""
 
     def __init__(self, source: str, boot_id: str) -> None:
+        self.boot_id = boot_id
         self._source = source
-        self._boot_id = boot_id
         self._sequences: dict[str, int] = {}
 
-    def encode(self, stream: str, data: Payload, time: datetime) -> tuple[bytes, bytes]:
-        """Wrap a payload; returns the two frames `(topic, body)`. Sequences start at 1."""
+    def sequence(self, name: str) -> int:
+        """The newest sequence on a topic; 0 before the first message."""
+        return self._sequences.get(name, 0)
+
+    def encode(self, stream: str, data: Payload, time: datetime) -> Encoded:
+        """Wrap a payload. Sequences start at 1."""
         kind = kind_of(data)
         name = topic(stream, kind)
         sequence = self._sequences.get(name, 0) + 1
         self._sequences[name] = sequence
         message = CloudEvent(
-            id=f"{self._boot_id}/{stream}/{kind}/{sequence}",
+            id=f"{self.boot_id}/{stream}/{kind}/{sequence}",
             source=self._source,
             type=f"streamcls.{kind}.v1",
             subject=stream,
             time=time,
-            bootid=self._boot_id,
+            bootid=self.boot_id,
             sequence=sequence,
             data=data,
         )
-        return name.encode(), _encoder.encode(message)
+        return Encoded(name, sequence, time, data, _encoder.encode(message))
+
+
+def encode(message: Message) -> bytes:
+    """A decoded message as JSON again."""
+    return _encoder.encode(message)
 
 
 def decode(topic_frame: bytes, body: bytes) -> Message:
@@ -202,21 +236,3 @@ def decode(topic_frame: bytes, body: bytes) -> Message:
     except msgspec.DecodeError as error:
         raise ValueError(f"a {kind} message does not fit the schema: {error}") from None
     return message
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema (2020-12) of the three message bodies, as shipped in `schema.json`."""
-    _, definitions = msgspec.json.schema_components(
-        [PredictionMessage, EventMessage, StatusMessage], ref_template="#/$defs/{name}"
-    )
-    for definition in definitions.values():
-        if "description" in definition:
-            # A docstring's indentation depends on the Python that read it.
-            definition["description"] = inspect.cleandoc(definition["description"])
-    bodies = [f"CloudEvent_{name}_" for name in ("PredictionData", "EventData", "StatusData")]
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "streamcls wire messages, version 1",
-        "oneOf": [{"$ref": f"#/$defs/{name}"} for name in bodies],
-        "$defs": definitions,
-    }

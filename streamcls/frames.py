@@ -85,7 +85,8 @@ class Prediction:
     """The network's scores for one window.
 
     Attributes:
-        scores: float32, shape (num_labels,), softmax probabilities in label-index order.
+        scores: float32, shape (num_labels,), probabilities in label-index order; of a single-label
+            model they sum to 1, of a multi-label one each stands alone.
         batched_monotonic_s, scored_monotonic_s: when the window left its queue and when its
             scores were on the host; with the window's own two instants they split the latency.
     """

@@ -9,11 +9,8 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 
-import msgspec
-
 from streamcls.clock import Clock
-from streamcls.config import DecisionSettings, Settings, StreamSettings
-from streamcls.errors import ConfigError
+from streamcls.config import Settings, StreamSettings, decisions_in_force
 from streamcls.events import (
     EndReason,
     EventData,
@@ -95,7 +92,7 @@ class StreamLine:
         self._on_status = on_status
         self._on_lost = on_lost
         self._warm = False
-        self._decider = Decider(self._labels, decision_policy(settings.decisions, model))
+        self._decider = Decider(decision_policies(settings, stream, model))
         self._event_ids: dict[int, str] = {}
         self._events_started = 0
 
@@ -211,25 +208,23 @@ class StreamLine:
         )
 
 
-def decision_policy(settings: DecisionSettings, model: LoadedModel) -> DecisionPolicy:
-    """The model file's decision defaults, with what the operator set in their place.
+def decision_policies(
+    settings: Settings, stream: StreamSettings, model: LoadedModel
+) -> list[DecisionPolicy | None]:
+    """A stream's policy for each of the model's labels; None for the background one.
 
     Raises:
-        ConfigError: the thresholds contradict each other or the background label is unknown.
+        ConfigError: as `decisions_in_force`.
     """
-    defaults = msgspec.structs.asdict(model.manifest.decisions)
-    chosen = msgspec.structs.asdict(settings)
-    policy = {key: chosen[key] if chosen[key] is not None else defaults[key] for key in chosen}
-    background = policy["background_label"]
-    if background is not None and background not in model.manifest.labels:
-        raise ConfigError(
-            f"`decisions.background_label`: the model has no label {background!r};"
-            f" it has {', '.join(model.manifest.labels)}"
-        )
-    try:
-        return DecisionPolicy(**policy)
-    except ValueError as error:
-        raise ConfigError(f"[decisions]: {error}") from None
+    labels, defaults = model.manifest.labels, model.manifest.decisions
+    in_force = decisions_in_force(
+        settings,
+        stream,
+        labels=labels,
+        defaults=defaults.for_labels(),
+        background_label=defaults.background_label,
+    )
+    return [DecisionPolicy(**in_force[label]) if label in in_force else None for label in labels]
 
 
 def _level(status: StatusData) -> int:

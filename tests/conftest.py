@@ -45,6 +45,10 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     ),
     "gpu": (_has_gpu, "a CUDA device and a torch built for it"),
     "systemd": (lambda: shutil.which("systemd-analyze") is not None, "apt-get install systemd"),
+    "node": (
+        lambda: shutil.which("node") is not None and shutil.which("npm") is not None,
+        "Node.js 18.3 or newer and npm: apt-get install nodejs npm",
+    ),
 }
 
 
@@ -55,3 +59,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if marker in REQUIRED:
                 pytest.fail(f"{marker} is required here and missing: {remedy}")
             pytest.skip(f"needs: {remedy}")
+
+
+@pytest.fixture(autouse=True)
+def state_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Journals of tests that name none lie here, never in the home of whoever runs them."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)

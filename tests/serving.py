@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from streamcls.client import Subscriber
+from streamcls.client import Gap, Silence, Subscriber
 from streamcls.events import EventData, Message, PredictionData, StatusData
 
 PATIENCE_S = 90.0  # these machines may be busy; a healthy run needs a few seconds
@@ -35,14 +35,14 @@ class Served:
 
     def receive(self) -> Message:
         deadline = time.monotonic() + PATIENCE_S
-        while not (received := self.subscriber.receive(1.0)):
+        while not (message := self._next()):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.process.kill()
                 raise AssertionError(
                     f"silence after {len(self.messages)} messages; it printed:\n" + self.output()
                 )
-        self.messages.append(received[0])
-        return received[0]
+        self.messages.append(message)
+        return message
 
     def until_state(self, stream: str, *states: str) -> StatusData:
         """Receive until the stream says one of these states."""
@@ -79,8 +79,13 @@ class Served:
 
     def drain(self) -> None:
         """Take what is still on its way after the daemon's end."""
-        while received := self.subscriber.receive(1.0):
-            self.messages.append(received[0])
+        while message := self._next():
+            self.messages.append(message)
+
+    def _next(self) -> Message | None:
+        item = self.subscriber.receive(1.0)
+        assert not isinstance(item, Gap | Silence), item
+        return item
 
     def output(self) -> str:
         """All the daemon printed; it must have ended."""
@@ -113,11 +118,13 @@ class Heard:
 
 
 def config(folder: Path, streams: str, *, model: Path | str, more: str = "") -> Path:
-    """Write a configuration on free ports that waits for its subscriber."""
+    """Write a configuration with free ports and its own journal that waits for a subscriber."""
     path = folder / "streamcls.toml"
+    journal = "" if "[journal]" in more else '[journal]\npath = "events.sqlite"\n'
     path.write_text(
-        f'{streams}\n[model]\npath = "{model}"\nthreads = 1\n{more}\n'
+        f'{streams}\n[model]\npath = "{model}"\nthreads = 1\n{more}\n{journal}'
         f'[publish]\nendpoint = "tcp://127.0.0.1:{free_port()}"\n'
+        f'replay_endpoint = "tcp://127.0.0.1:{free_port()}"\n'
         "wait_for_subscriber_s = 60\nheartbeat_s = 1\n"
         f"[http]\nport = {free_port()}\n"
     )
@@ -144,7 +151,8 @@ def serving(path: Path) -> Iterator[Served]:
         env={**os.environ, "COLUMNS": "200"},
     )
     try:
-        with Subscriber(settings.publish.endpoint) as subscriber:
+        endpoint, replay = settings.publish.endpoint, settings.publish.replay
+        with Subscriber(endpoint, start="earliest", replay_endpoint=replay) as subscriber:
             http = f"http://{settings.http.host}:{settings.http.port}"
             yield Served(process, subscriber, http)
     finally:

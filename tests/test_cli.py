@@ -4,21 +4,16 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import zmq
 from safetensors.torch import save_file
 
 from streamcls import cli
-from streamcls.events import Writer, utc
 from tests.models.small import write_small
 from tests.serving import config, stream
-from tests.test_events import PAYLOADS
 from tests.videos import write_video
 
 
@@ -201,11 +196,6 @@ def test_finetune_on_a_folder_without_clips_exits_2(call: Call, tmp_path: Path) 
     assert "train" in one_line(code, error)
 
 
-def test_watch_on_a_wrong_endpoint_says_what_one_looks_like(call: Call) -> None:
-    code, _, error = call("watch", "localhost")
-    assert "tcp://127.0.0.1:5599" in one_line(code, error)
-
-
 def test_a_signal_ends_the_start_at_once_and_the_run_in_good_order() -> None:
     before = signal.getsignal(signal.SIGTERM)
     asked: list[str] = []
@@ -231,38 +221,3 @@ def test_a_bug_shows_its_trace_without_the_passwords_in_it(
     assert code == 1
     assert "RuntimeError: lost rtsp://***@10.0.0.9/live" in error
     assert "hunter2" not in error
-
-
-def test_watch_json_ends_quietly_when_its_pipe_closes() -> None:
-    """`streamcls watch --json | head -n 1`: no traceback when the reader goes."""
-    writer = Writer("/test", "boot")
-    publisher: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.PUB)
-    port = publisher.bind_to_random_port("tcp://127.0.0.1")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamcls", "watch", f"tcp://127.0.0.1:{port}", "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout
-    stop = threading.Event()
-
-    def publish() -> None:
-        while not stop.wait(0.02):
-            publisher.send_multipart(writer.encode("cam", PAYLOADS[0], utc(0)))
-
-    sender = threading.Thread(target=publish)
-    sender.start()
-    try:
-        first = json.loads(process.stdout.readline())
-        process.stdout.close()
-        assert process.wait(30) == 0
-    finally:
-        process.kill()
-        stop.set()
-        sender.join()
-        publisher.close(0)
-    assert first["subject"] == "cam"
-    assert process.stderr
-    assert process.stderr.read() == ""
-    process.stderr.close()

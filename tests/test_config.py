@@ -1,13 +1,22 @@
 """Settings: every error names the key; nothing misspelt is ignored; no password survives."""
 
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamcls.config import Pace, Settings, check_files, load_settings, parse_settings
+from streamcls.config import (
+    Pace,
+    Settings,
+    check_files,
+    decisions_in_force,
+    load_settings,
+    parse_settings,
+)
 from streamcls.errors import ConfigError
+from streamcls.models.bundle import find_bundle, read_manifest
 from streamcls.urls import host_of, redact, scheme_of
 
 STREAM = '[[streams]]\nid = "cam"\nurl = "clip.mp4"\n'
@@ -52,6 +61,31 @@ def test_the_smallest_file_names_one_stream() -> None:
         (STREAM + "[http]\nport = 70000", ["http.port", "65535"]),
         (STREAM + "[capture]\nbackoff_min_s = 60", ["backoff_max_s"]),
         (STREAM + "[decisions]\non_threshold = 7", ["decisions.on_threshold", "<= 1"]),
+        (STREAM + "[decisions]\non_threshold = 0", ["decisions.on_threshold", "> 0"]),
+        (STREAM + "[decisions]\non_threshold = nan", ["decisions.on_threshold"]),
+        (STREAM + "[decisions]\non = 1", ["unknown key `on` in [decisions]", "labels"]),
+        (STREAM + "[decisions]\nlabels = 3", ["decisions.labels", "`int`"]),
+        (STREAM + "[decisions.labels]\npan = 3", ["`decisions.labels.pan`", "`int`"]),
+        (
+            STREAM + "[decisions.labels.a]\nupdate_s = 1\n[decisions.labels.b]\nupdate = 1",
+            ["unknown key `update` in [decisions.labels.b]", "on_threshold", "update_s"],
+        ),
+        (
+            STREAM + '[decisions.labels.a]\nbackground_label = "a"',
+            ["unknown key `background_label` in [decisions.labels.a]"],
+        ),
+        (
+            STREAM + '[decisions.labels."a b"]\ncooldown_s = -1',
+            ['`decisions.labels."a b".cooldown_s`', ">= 0"],
+        ),
+        (
+            STREAM + "[streams.decisions]\nsmoothing = 1",
+            ["unknown key `smoothing` in [streams[0].decisions]", "smoothing_s"],
+        ),
+        (
+            STREAM + "\n" + STREAM.replace("cam", "b") + "[streams.decisions.labels.pan]\non = 1",
+            ["unknown key `on` in [streams[1].decisions.labels.pan]", "on_threshold"],
+        ),
     ],
 )
 def test_an_error_names_the_key_in_one_line(text: str, words: list[str]) -> None:
@@ -100,8 +134,29 @@ def test_the_shipped_configuration_lists_every_setting_with_its_default() -> Non
     defaults = Settings(streams=shipped.streams)
     for section in Settings.__struct_fields__[1:]:
         for key in getattr(defaults, section).__struct_fields__:
-            assert f"\n{key} = " in text or f"\n# {key} = " in text, f"[{section}] {key}"
+            ways = (f"\n{key} = ", f"\n# {key} = ", f"\n# [{section}.{key}.")
+            assert any(way in text for way in ways), f"[{section}] {key}"
         assert getattr(shipped, section) == getattr(defaults, section), section
+
+
+def test_what_the_shipped_configuration_comments_out_is_sound_too() -> None:
+    text = (Path(__file__).parent.parent / "configs" / "streamcls.toml").read_text()
+    settings = parse_settings(re.sub(r"(?m)^# (?=\w+ = |\[)", "", text))
+    camera_motion = read_manifest(find_bundle("camera-motion"))
+    defaults = camera_motion.decisions
+    for stream in settings.streams:
+        in_force = decisions_in_force(
+            settings,
+            stream,
+            labels=camera_motion.labels,
+            defaults=defaults.for_labels(),
+            background_label=None,
+        )
+        assert settings.decisions.background_label not in in_force
+    # The general values are the bundled model's own; the last stream has no others.
+    assert in_force["pan_left"] == defaults.for_labels()
+    assert settings.decisions.background_label == defaults.background_label
+    assert in_force["shaking"]["cooldown_s"] == 60
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,16 @@ PACKAGE = Path(__file__).parent.parent / "streamcls"
 
 # From the floor up; a room imports from its own floor or from below.
 FLOORS: list[set[str]] = [
-    {"errors", "clock", "urls"},
+    {"errors", "clock", "urls", "endpoints"},
     {"config", "frames", "events"},
-    {"transforms"},
+    {"protocol", "wire_schema", "keys", "transforms"},
+    {"history"},
     {"models"},
     {"pipeline", "observe", "client"},
-    {"stream_line", "finetune", "terminal"},
+    {"stream_line", "delivery", "finetune", "terminal"},
     {"daemon"},
     {"demo"},
-    {"cli", "cli_models"},
+    {"cli", "cli_keys", "cli_models", "cli_watch"},
 ]
 APART = [
     ("finetune", "pipeline"),
@@ -25,12 +26,14 @@ APART = [
     ("pipeline", "observe"),
     ("observe", "pipeline"),
     ("client", "pipeline"),
+    ("client", "history"),
     ("stream_line", "finetune"),
 ]
 STAGES_MAY_SHARE = {"ring", "timeline"}  # parts of `windows`, which no other stage sees
 
 LIBRARIES = {
-    "zmq": {"pipeline/publish", "client"},
+    "zmq": {"pipeline/publish", "pipeline/replay", "pipeline/door", "client", "keys"},
+    "sqlite3": {"history"},
     "prometheus_client": {"observe/metrics"},
     "av": {"pipeline/sources", "finetune/reader", "finetune/camera_motion"},
     "cv2": {"transforms/pixels", "pipeline/sources", "finetune"},

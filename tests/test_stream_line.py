@@ -6,13 +6,20 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from streamcls.config import DecisionSettings, Settings, StreamSettings, WindowSettings
+from streamcls.config import (
+    DecisionSettings,
+    Settings,
+    StreamSettings,
+    WindowSettings,
+    parse_settings,
+)
 from streamcls.errors import ConfigError
 from streamcls.events import EventData, Payload, PredictionData
 from streamcls.frames import Prediction
-from streamcls.models.bundle import LoadedModel, load_bundle
+from streamcls.models.bundle import DecisionDefaults, LoadedModel, load_bundle
 from streamcls.pipeline.backlog import Backlog
-from streamcls.stream_line import StreamLine, decision_policy
+from streamcls.pipeline.decisions import Policy
+from streamcls.stream_line import StreamLine, decision_policies
 from tests.models.small import write_small
 from tests.pipeline.stubs import ManualClock, frame, window
 
@@ -22,7 +29,7 @@ EAGER = DecisionSettings(smoothing_s=0, on_threshold=0.6, off_threshold=0.4, min
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    write_small(path)
+    write_small(path, decisions=DecisionDefaults(background_label="rest"))
     return load_bundle(path)
 
 
@@ -116,10 +123,120 @@ def test_a_stride_that_was_rounded_is_said(model: LoadedModel) -> None:
     assert "stride 0.33 s becomes 0.3 s" in line(model, stride_s=0.33).rounded_stride
 
 
-def test_the_operators_settings_replace_the_models_defaults_one_by_one(model: LoadedModel) -> None:
+def policies(model: LoadedModel, text: str, stream: int = 0) -> list[Policy | None]:
+    """Those of one of two streams, of labels rest, rise and fall; rest is the background."""
+    streams = '[[streams]]\nid = "{}"\nurl = "x.mp4"\n{}\n'
+    own, _, general = text.partition("----\n")
+    settings = parse_settings(streams.format("yard", own) + streams.format("gate", "") + general)
+    return decision_policies(settings, settings.streams[stream], model)
+
+
+def refusal(model: LoadedModel, text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        policies(model, text)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_without_settings_the_model_files_defaults_hold(model: LoadedModel) -> None:
+    rest, rise, fall = policies(model, "----\n")
+    assert rest is None
+    assert rise == fall == Policy(**model.manifest.decisions.for_labels())
+
+
+def test_each_setting_is_that_of_the_most_specific_table_that_has_it(model: LoadedModel) -> None:
+    text = """
+        [streams.decisions]
+        cooldown_s = 31
+        min_duration_s = 41
+        [streams.decisions.labels.rise]
+        min_duration_s = 42
+        ----
+        [decisions]
+        on_threshold = 0.7
+        smoothing_s = 11
+        cooldown_s = 12
+        update_s = 13
+        [decisions.labels.rise]
+        smoothing_s = 21
+        cooldown_s = 22
+        min_duration_s = 23
+    """.replace("        ", "")
     defaults = model.manifest.decisions
-    policy = decision_policy(DecisionSettings(on_threshold=0.9, cooldown_s=0), model)
-    assert (policy.on_threshold, policy.cooldown_s) == (0.9, 0)
-    assert policy.smoothing_s == defaults.smoothing_s
-    with pytest.raises(ConfigError, match="above on_threshold"):
-        decision_policy(DecisionSettings(on_threshold=0.1), model)
+    general = {"on_threshold": 0.7, "off_threshold": defaults.off_threshold, "update_s": 13}
+    yard = {"cooldown_s": 31, **general}
+    assert policies(model, text, 0) == [
+        None,
+        Policy(smoothing_s=21, min_duration_s=42, **yard),
+        Policy(smoothing_s=11, min_duration_s=41, **yard),
+    ]
+    assert policies(model, text, 1) == [
+        None,
+        Policy(smoothing_s=21, min_duration_s=23, cooldown_s=22, **general),
+        Policy(smoothing_s=11, min_duration_s=defaults.min_duration_s, cooldown_s=12, **general),
+    ]
+
+
+def test_a_stream_may_have_another_background_label_or_none(model: LoadedModel) -> None:
+    text = (
+        '[streams.decisions]\nbackground_label = "rise"\n----\n[decisions]\nbackground_label = ""'
+    )
+    assert [policy is None for policy in policies(model, text, 0)] == [False, True, False]
+    assert [policy is None for policy in policies(model, text, 1)] == [False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("----\n[decisions.labels.raise]", "`decisions.labels.raise`"),
+        ("[streams.decisions.labels.raise]\n----\n", "`streams[0].decisions.labels.raise`"),
+        ('----\n[decisions.labels."a b"]', '`decisions.labels."a b"`'),
+        ('----\n[decisions]\nbackground_label = "raise"', "`decisions.background_label`"),
+        (
+            '[streams.decisions]\nbackground_label = "raise"\n----\n',
+            "`streams[0].decisions.background_label`",
+        ),
+    ],
+)
+def test_a_label_the_model_lacks_is_named_with_its_key(
+    text: str, key: str, model: LoadedModel
+) -> None:
+    message = refusal(model, text)
+    assert message.startswith(key)
+    assert "it has rest, rise, fall" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "----\n[decisions]\non_threshold = 0.1",
+            "the model file's off_threshold = 0.4 is above `decisions.on_threshold` = 0.1",
+        ),
+        (
+            "----\n[decisions.labels.rise]\non_threshold = 0.5\noff_threshold = 0.8",
+            "`decisions.labels.rise.off_threshold` = 0.8 is above"
+            " `decisions.labels.rise.on_threshold` = 0.5",
+        ),
+        (
+            "[streams.decisions]\non_threshold = 0.3\n----\n[decisions]\noff_threshold = 0.35",
+            "`decisions.off_threshold` = 0.35 is above `streams[0].decisions.on_threshold` = 0.3",
+        ),
+    ],
+)
+def test_thresholds_the_wrong_way_round_are_named_where_each_was_set(
+    text: str, words: str, model: LoadedModel
+) -> None:
+    message = refusal(model, text)
+    assert words in message
+    assert "set both thresholds together" in message
+
+
+def test_several_labels_may_have_events_open_at_once(model: LoadedModel) -> None:
+    stream = line(model)
+    log = events(list(stream.report(prediction(1, 0.9, 0.9, 0.8))))
+    assert [(event.transition, event.label) for event in log] == [
+        ("start", "rise"),
+        ("start", "fall"),
+    ]
+    assert len({event.event_id for event in log}) == 2

@@ -100,6 +100,9 @@ def finetune(
 ) -> Report:
     """Train on `train/<class>/`, keep the epoch best on `val/<class>/`, write a model file.
 
+    Each video is of one class, so the file written is single-label (softmax). Of a multi-label file
+    (sigmoid) to start from, the weights below the head are used all the same.
+
     Args:
         model: a zoo name (`x3d_xs`), with random weights unless `pretrained` is given; or a model
             file or bundled name, whose weights are kept and whose head is replaced.

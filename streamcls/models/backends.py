@@ -32,7 +32,8 @@ class Backend(Protocol):
             clips: at least one, each uint8 (time, height, width, 3) at the model's short side.
 
         Returns:
-            Softmax probabilities, float32, shape (batch, labels), on the host.
+            Probabilities by the model file's activation, float32, shape (batch, labels), on the
+            host.
         """
 
     def warm_up(self, batch_sizes: Sequence[int]) -> None:
@@ -55,7 +56,9 @@ class TorchBackend:
     def scores(self, clips: Sequence[RgbClip]) -> npt.NDArray[np.float32]:
         """As `Backend.scores`."""
         model = self._model
-        scores = probabilities_of(model.network, clips, model.clip_spec, model.device)
+        scores = probabilities_of(
+            model.network, clips, model.clip_spec, model.device, model.manifest.activation
+        )
         return np.asarray(scores.cpu().numpy(), np.float32)
 
     def warm_up(self, batch_sizes: Sequence[int]) -> None:

@@ -17,11 +17,12 @@ from torch import Tensor, nn
 
 from streamcls.errors import ConfigError, ModelError
 from streamcls.models.golden import check_golden, golden_scores
-from streamcls.models.manifest import DecisionDefaults, Manifest, read_manifest
+from streamcls.models.manifest import Activation, DecisionDefaults, Manifest, read_manifest
 from streamcls.models.zoo import build_network, num_outputs
 from streamcls.transforms.spec import ClipSpec
 
 __all__ = [
+    "Activation",
     "DecisionDefaults",
     "LoadedModel",
     "Manifest",
@@ -112,7 +113,8 @@ def load_bundle(path_or_name: str | Path, device: torch.device = _CPU) -> Loaded
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None
     network.eval().requires_grad_(False).to(device)
-    check_golden(manifest.golden, golden_scores(network, manifest.clip_spec, device), str(path))
+    scores = golden_scores(network, manifest.clip_spec, device, manifest.activation)
+    check_golden(manifest.golden, scores, str(path))
     return LoadedModel(path, manifest, _sha256(path), network, device)
 
 
@@ -126,6 +128,7 @@ def write_bundle(
     labels: Sequence[str],
     clip_spec: ClipSpec,
     decisions: DecisionDefaults | None = None,
+    activation: Activation = Activation.SOFTMAX,
     provenance: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Write a model file, whole or not at all.
@@ -157,7 +160,8 @@ def write_bundle(
             clip_spec_hash=clip_spec.hash(),
             weights_hash=_weights_hash(state),
             decisions=decisions or DecisionDefaults(),
-            golden=golden_scores(twin.eval(), clip_spec, _CPU),
+            activation=activation,
+            golden=golden_scores(twin.eval(), clip_spec, _CPU, activation),
             provenance=dict(provenance or {}),
         )
     except ValueError as error:

@@ -15,6 +15,7 @@ from torch import nn
 
 from streamcls.errors import ModelError
 from streamcls.frames import RgbClip
+from streamcls.models.manifest import Activation
 from streamcls.models.scoring import probabilities_of
 from streamcls.transforms.spec import ClipSpec
 
@@ -31,9 +32,11 @@ def golden_clip(spec: ClipSpec) -> RgbClip:
     return np.asarray(slide + board, np.uint8)
 
 
-def golden_scores(network: nn.Module, spec: ClipSpec, device: torch.device) -> tuple[float, ...]:
+def golden_scores(
+    network: nn.Module, spec: ClipSpec, device: torch.device, activation: Activation
+) -> tuple[float, ...]:
     """Probabilities of the golden clip by a network in evaluation mode, in label order."""
-    scores = probabilities_of(network, [golden_clip(spec)], spec, device)
+    scores = probabilities_of(network, [golden_clip(spec)], spec, device, activation)
     return tuple(float(score) for score in scores[0].cpu())
 
 

@@ -8,11 +8,18 @@ from typing import Any
 import torch
 
 from streamcls.errors import ModelError
-from streamcls.models.bundle import DecisionDefaults, Manifest, write_bundle
+from streamcls.models.bundle import Activation, DecisionDefaults, Manifest, write_bundle
 from streamcls.models.zoo import build_network, find_architecture
 
 
-def import_checkpoint(checkpoint: Path, *, architecture: str, labels: Path, out: Path) -> Manifest:
+def import_checkpoint(
+    checkpoint: Path,
+    *,
+    architecture: str,
+    labels: Path,
+    out: Path,
+    activation: Activation = Activation.SOFTMAX,
+) -> Manifest:
     """Convert a checkpoint in pytorchvideo's hub layout, `{"model_state": {name: tensor}}`.
 
     A bare state dict is taken too. Only tensors are unpickled (`weights_only=True`), so a
@@ -21,6 +28,7 @@ def import_checkpoint(checkpoint: Path, *, architecture: str, labels: Path, out:
     Args:
         architecture: a zoo name; the weights must fit it exactly.
         labels: JSON: a list of names, or an object name -> index as pytorchvideo publishes.
+        activation: what the network was trained with; no checkpoint says so.
 
     Raises:
         ModelError: a file is missing or unreadable, or the weights do not fit.
@@ -43,6 +51,7 @@ def import_checkpoint(checkpoint: Path, *, architecture: str, labels: Path, out:
         labels=names,
         clip_spec=find_architecture(architecture).clip_spec,
         decisions=DecisionDefaults(),
+        activation=activation,
         provenance={"imported_from": checkpoint.name},
     )
 

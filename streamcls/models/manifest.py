@@ -6,6 +6,7 @@ its key `streamcls` holds this document.
 """
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,17 +23,28 @@ _MAX_HEADER_BYTES = 100_000_000  # the safetensors library's own limit
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
 Share = Annotated[float, Meta(ge=0, le=1)]
+OnThreshold = Annotated[float, Meta(gt=0, le=1)]  # every score reaches 0
 NonNegative = Annotated[float, Meta(ge=0)]
+
+
+class Activation(StrEnum):
+    """What makes probabilities of a network's logits, and so what a score means."""
+
+    SOFTMAX = "softmax"
+    """Single-label: the labels exclude each other, their scores sum to 1."""
+    SIGMOID = "sigmoid"
+    """Multi-label: each label holds or not, whatever the others do."""
 
 
 class DecisionDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How this model's scores become events, unless the operator sets otherwise."""
 
     smoothing_s: NonNegative = 1.0
-    on_threshold: Share = 0.6
+    on_threshold: OnThreshold = 0.6
     off_threshold: Share = 0.4
     min_duration_s: NonNegative = 1.0
     cooldown_s: NonNegative = 2.0
+    update_s: NonNegative = 5.0
     background_label: str | None = None
     """The label that means nothing happens; it opens no event."""
 
@@ -42,6 +54,12 @@ class DecisionDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"off_threshold {self.off_threshold} is above on_threshold {self.on_threshold}"
             )
 
+    def for_labels(self) -> dict[str, float]:
+        """All but the background label, by name: what holds for every label."""
+        values = msgspec.structs.asdict(self)
+        del values["background_label"]
+        return values
+
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All that a model file says besides its weights.
@@ -49,6 +67,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     Attributes:
         architecture, arguments: a zoo name and what its builder is called with.
         labels: in the order of the network's outputs.
+        activation: a file without it is of a single-label network.
         clip_spec_hash: `clip_spec.hash()` when the file was written.
         weights_hash: of the tensors, likewise.
         golden: the probabilities of `golden_clip(clip_spec)`, in label order.
@@ -64,6 +83,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     clip_spec_hash: str
     weights_hash: str
     decisions: DecisionDefaults
+    activation: Activation = Activation.SOFTMAX
     golden: tuple[float, ...]
     provenance: dict[str, Any] = {}
 

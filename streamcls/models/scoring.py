@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from streamcls.frames import RgbClip
+from streamcls.models.manifest import Activation
 from streamcls.models.zoo import forward_clips
 from streamcls.transforms import ClipSpec, clip_batch, pathways
 
@@ -26,11 +27,17 @@ def logits_of(
 
 @torch.inference_mode()
 def probabilities_of(
-    network: nn.Module, clips: Sequence[RgbClip], spec: ClipSpec, device: torch.device
+    network: nn.Module,
+    clips: Sequence[RgbClip],
+    spec: ClipSpec,
+    device: torch.device,
+    activation: Activation,
 ) -> Tensor:
-    """Softmax probabilities of a batch of clips by a network in evaluation mode.
+    """Probabilities of a batch of clips by a network in evaluation mode.
 
     Returns:
-        float32 on the device, shape (batch, num_classes); each row sums to 1.
+        float32 on the device, shape (batch, num_classes), each in [0, 1]; with softmax each row
+        sums to 1, with sigmoid every score stands alone.
     """
-    return logits_of(network, clips, spec, device).float().softmax(dim=1)
+    logits = logits_of(network, clips, spec, device).float()
+    return logits.sigmoid() if activation is Activation.SIGMOID else logits.softmax(dim=1)

@@ -33,11 +33,25 @@ class StreamCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryCounts:
+    """The way out: what was sent and to how many, and what went wrong."""
+
+    published: Mapping[str, int]
+    subscribers: int
+    refused: Mapping[str, int]
+    replay_requests: Mapping[str, int]
+    journal_errors: int
+    journal_waiting: int
+    journal_lost: int
+    journal_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a scrape reads that is not a histogram."""
 
     streams: Mapping[str, StreamCounts]
-    published: Mapping[str, int]
+    delivery: DeliveryCounts
     build: Mapping[str, str]
 
 
@@ -83,12 +97,7 @@ class _StageCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         now = self._read()
         yield from _stream_metrics(now.streams)
-        published = CounterMetricFamily(
-            "streamcls_events_published", "Messages sent, by kind.", labels=["kind"]
-        )
-        for kind, count in now.published.items():
-            published.add_metric([kind], count)
-        yield published
+        yield from _delivery_metrics(now.delivery)
         build = GaugeMetricFamily(
             "streamcls_build_info", "Versions and model in force.", labels=list(now.build)
         )
@@ -131,3 +140,40 @@ def _stream_metrics(streams: Mapping[str, StreamCounts]) -> Iterator[Metric]:
             for reason, count in values(counts).items():
                 family.add_metric([stream, reason], count)
         yield family
+
+
+def _delivery_metrics(counts: DeliveryCounts) -> Iterator[Metric]:
+    labelled: dict[str, tuple[str, str, Mapping[str, int]]] = {
+        "events_published": ("Messages sent, by kind.", "kind", counts.published),
+        "replay_requests": (
+            "Snapshots and replays asked for, by how they ended.",
+            "reason",
+            counts.replay_requests,
+        ),
+        "connections_refused": (
+            "Connections turned away: by key, protocol or time limit.",
+            "reason",
+            counts.refused,
+        ),
+    }
+    for name, (text, label, by_value) in labelled.items():
+        family = CounterMetricFamily(f"streamcls_{name}", text, labels=[label])
+        for value, total in by_value.items():
+            family.add_metric([value], total)
+        yield family
+    yield CounterMetricFamily(
+        "streamcls_journal_errors", "Writes to the journal that failed.", counts.journal_errors
+    )
+    yield CounterMetricFamily(
+        "streamcls_journal_lost", "Messages published and never journaled.", counts.journal_lost
+    )
+    gauges = {
+        "subscribers": ("Open connections of subscribers.", counts.subscribers),
+        "journal_waiting": (
+            "Messages that the journal could not take yet.",
+            counts.journal_waiting,
+        ),
+        "journal_size_bytes": ("Size of the journal's files.", counts.journal_bytes),
+    }
+    for name, (text, count) in gauges.items():
+        yield GaugeMetricFamily(f"streamcls_{name}", text, count)

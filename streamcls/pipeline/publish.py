@@ -1,102 +1,80 @@
 """The publishing thread: the only one that decides, numbers, encodes and touches the socket."""
 
-import errno
-import fcntl
-import os
 import queue
-import stat
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import IO
+from collections.abc import Callable, Iterable, Sequence
 
 import zmq
 
 from streamcls.clock import Clock
-from streamcls.errors import BindError
-from streamcls.events import Payload, Writer, kind_of, utc
+from streamcls.events import Encoded, Payload, Writer, kind_of, utc
 
 Payloads = Callable[[], Iterable[Payload]]
-"""Called on the publishing thread at the moment of sending; gives what to send."""
+"""Called on the publishing thread when its turn has come; gives what to send."""
 
-_LINGER_MS = 2000  # at the end: time for the last events to leave; without a bound exit can hang
 _TICK_S = 0.25  # how often subscriptions are looked at when nothing is posted
+_GROUP = 256  # posts that share one write to the journal when they come faster than it
+_MAX_SUBSCRIPTION_BYTES = 1024  # a topic is shorter; what is larger is no subscription
+_SUBSCRIPTIONS = 1000  # looked at per round, so that a flood of them cannot hold up messages
+
+_Post = tuple[str, Payloads, Callable[[], None] | None]
 
 
 class Publisher:
-    """Sends what is posted, in order, on a ZeroMQ PUB-side socket.
+    """Keeps, then sends what is posted, in order, on a ZeroMQ PUB-side socket.
 
     Posts run on this thread alone, so per-stream decision state needs no locks and a message's
-    sequence number is the order in which it left.
+    sequence number is the order in which it left. Posts that wait are taken as one group: what
+    is costly per write is paid once, and one that comes alone waits for nobody.
 
     Attributes:
-        endpoint: the address in force after `bind` (a `*` port resolved).
         published: messages sent, by kind.
         subscribed: set once any subscriber has been seen.
         error: the exception that ended the thread, if one did.
     """
 
+    SOCKET = zmq.XPUB  # a PUB that also tells of subscriptions
+
+    @staticmethod
+    def options(queue_size: int) -> dict[int, int]:
+        """Of the socket, which holds so many messages for a subscriber that is slow."""
+        return {zmq.SNDHWM: queue_size, zmq.MAXMSGSIZE: _MAX_SUBSCRIPTION_BYTES}
+
     def __init__(
         self,
         *,
-        endpoint: str,
-        queue_size: int,
+        socket: "zmq.Socket[bytes]",
         writer: Writer,
+        record: Callable[[Sequence[Encoded]], None],
         clock: Clock,
         heartbeat_s: float,
         on_heartbeat: Callable[[], Iterable[tuple[str, Payload]]],
         on_end: Callable[[BaseException | None], None],
     ) -> None:
-        self.endpoint = endpoint
+        """Store the parts.
+
+        Args:
+            socket: bound, of the kind and options above. The thread closes it.
+            record: keeps a group of messages before they are sent.
+            on_heartbeat: gives `(stream, payload)` each `heartbeat_s`, on the publishing thread.
+            on_end: told that the thread is over, and of the error that ended it.
+        """
         self.published: Counter[str] = Counter()
         self.subscribed = threading.Event()
         self.error: BaseException | None = None
-        self._queue_size = queue_size
+        self._socket = socket
         self._writer = writer
+        self._record = record
         self._clock = clock
         self._heartbeat_s = heartbeat_s
         self._on_heartbeat = on_heartbeat
         self._on_end = on_end
-        self._inbox: queue.SimpleQueue[tuple[str, Payloads] | None] = queue.SimpleQueue()
-        # A context of its own, because the linger counts only while a context is terminated.
-        self._context = zmq.Context()
-        # XPUB is PUB that also tells of subscriptions.
-        self._socket: zmq.Socket[bytes] = self._context.socket(zmq.XPUB)
-        self._lock: IO[str] | None = None
+        self._inbox: queue.SimpleQueue[_Post | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="publish", daemon=True)
 
-    def bind(self) -> None:
-        """Take the address, before anything else is started.
-
-        Raises:
-            BindError: it is in use, not ours, or not an address.
-        """
-        self._socket.set(zmq.SNDHWM, self._queue_size)
-        self._socket.set(zmq.LINGER, _LINGER_MS)
-        try:
-            if self.endpoint.startswith("ipc://"):
-                self._lock = _locked(self.endpoint.removeprefix("ipc://"))
-            self._socket.bind(self.endpoint)
-        except (zmq.ZMQError, OSError) as error:
-            self.close()
-            reason = zmq.strerror(error.errno or 0)
-            raise BindError(
-                f"cannot publish on {self.endpoint}: {reason}; set another `endpoint` in [publish]"
-            ) from None
-        self.endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
-
-    def close(self) -> None:
-        """Free the address, once what was sent has left or the linger is over. Idempotent.
-
-        The thread does this at its end; call it only where the thread was never started.
-        """
-        self._socket.close(_LINGER_MS)
-        self._context.term()
-        if self._lock:
-            self._lock.close()
-
     def start(self) -> None:
-        """Start the thread; `bind` came before."""
+        """Start the thread."""
         self._thread.start()
 
     def wait_for_subscriber(self, limit_s: float, cancelled: Callable[[], bool]) -> None:
@@ -106,9 +84,11 @@ class Publisher:
             if self._clock.wait(self.subscribed, 0.1):
                 return
 
-    def post(self, stream: str, payloads: Payloads) -> None:
+    def post(
+        self, stream: str, payloads: Payloads, on_sent: Callable[[], None] | None = None
+    ) -> None:
         """Queue a stream's messages; never blocks. Callable from any thread."""
-        self._inbox.put((stream, payloads))
+        self._inbox.put((stream, payloads, on_sent))
 
     def stop(self) -> None:
         """End after everything posted so far has been sent. Idempotent."""
@@ -126,46 +106,59 @@ class Publisher:
         except Exception as error:  # kept for the daemon, which ends the run with it
             self.error = error
         finally:
-            self.close()
+            self._socket.close()
         self._on_end(self.error)
 
     def _serve(self) -> None:
         heartbeat_at = self._clock.monotonic_s() + self._heartbeat_s
-        while True:
-            try:
-                post = self._inbox.get(timeout=_TICK_S)
-            except queue.Empty:
-                pass
-            else:
-                if post is None:
-                    return
-                stream, payloads = post
-                self._send((stream, payload) for payload in payloads())
+        over = False
+        while not over:
+            posts, over = self._next_group()
+            self._publish(posts)
             self._notice_subscribers()
             if self._clock.monotonic_s() >= heartbeat_at:
                 heartbeat_at = self._clock.monotonic_s() + self._heartbeat_s
-                self._send(self._on_heartbeat())
+                self._send([self._encode(*message) for message in self._on_heartbeat()])
 
-    def _send(self, messages: Iterable[tuple[str, Payload]]) -> None:
-        for stream, payload in messages:
-            topic, body = self._writer.encode(stream, payload, utc(self._clock.utc_s()))
-            self._socket.send_multipart([topic, body])
-            self.published[kind_of(payload)] += 1
+    def _next_group(self) -> tuple[list[_Post], bool]:
+        """What is posted, at most a group, after a wait for the first; and whether to end."""
+        posts: list[_Post] = []
+        try:
+            post = self._inbox.get(timeout=_TICK_S)
+            while post is not None:
+                posts.append(post)
+                if len(posts) == _GROUP:
+                    return posts, False
+                post = self._inbox.get_nowait()
+        except queue.Empty:
+            return posts, False
+        return posts, True
+
+    def _publish(self, posts: list[_Post]) -> None:
+        group: list[Encoded] = []
+        try:
+            for stream, payloads, _ in posts:
+                group += [self._encode(stream, payload) for payload in payloads()]
+        finally:
+            self._send(group)  # also what came before a post that fails: it has its numbers
+        for _, _, on_sent in posts:
+            if on_sent:
+                on_sent()
+
+    def _encode(self, stream: str, payload: Payload) -> Encoded:
+        return self._writer.encode(stream, payload, utc(self._clock.utc_s()))
+
+    def _send(self, group: list[Encoded]) -> None:
+        if not group:
+            return
+        self._record(group)
+        for message in group:
+            self._socket.send_multipart(message.frames)
+            self.published[kind_of(message.payload)] += 1
 
     def _notice_subscribers(self) -> None:
-        while self._socket.poll(0):
+        for _ in range(_SUBSCRIPTIONS):
+            if not self._socket.poll(0):
+                return
             if self._socket.recv().startswith(b"\x01"):
                 self.subscribed.set()
-
-
-def _locked(path: str) -> IO[str]:
-    """Lock an ipc path: ZeroMQ would let a second daemon take it, and replace any file there."""
-    if os.path.exists(path) and not stat.S_ISSOCK(os.stat(path).st_mode):
-        raise OSError(errno.EEXIST, "not a socket")
-    lock = open(f"{path}.lock", "w")  # noqa: SIM115 (held as long as the address)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        raise OSError(errno.EADDRINUSE, "locked") from None
-    return lock

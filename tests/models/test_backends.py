@@ -9,7 +9,7 @@ import torch
 from streamcls.errors import ConfigError
 from streamcls.frames import RgbClip
 from streamcls.models.backends import Backend, TorchBackend, resolve_device
-from streamcls.models.bundle import load_bundle
+from streamcls.models.bundle import Activation, load_bundle
 from streamcls.models.golden import golden_clip
 from tests.models.small import SPEC, write_small
 
@@ -37,6 +37,18 @@ def test_scores_are_probabilities_in_float32(model_file: Path) -> None:
     assert scores.dtype == np.float32
     np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)
     assert (backend.name, backend.device) == ("torch", "cpu")
+
+
+def test_a_multi_label_model_scores_each_label_by_itself(model_file: Path, tmp_path: Path) -> None:
+    write_small(tmp_path / "multi.safetensors", activation=Activation.SIGMOID)
+    scores = TorchBackend(load_bundle(tmp_path / "multi.safetensors")).scores(clips(3))
+    assert scores.dtype == np.float32
+    assert ((scores >= 0) & (scores <= 1)).all()
+    # The same weights: softmax is the sigmoids' odds, s / (1 - s), over their sum.
+    odds = scores.astype(np.float64) / (1 - scores.astype(np.float64))
+    single = TorchBackend(load_bundle(model_file)).scores(clips(3))
+    np.testing.assert_allclose(odds / odds.sum(axis=1, keepdims=True), single, atol=1e-4)
+    assert np.abs(scores.sum(axis=1) - 1).max() > 0.1
 
 
 def test_a_clip_scores_the_same_alone_and_in_a_batch(model_file: Path) -> None:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from streamcls.errors import ConfigError, ModelError
 from streamcls.models.bundle import (
+    Activation,
     DecisionDefaults,
     bundled_models,
     find_bundle,
@@ -72,6 +73,19 @@ def test_a_file_comes_back_as_it_was_written(sound: Path) -> None:
         torch.testing.assert_close(model.network.state_dict()[name], tensor, rtol=0, atol=0)
 
 
+def test_a_file_that_names_no_activation_is_single_label(sound: Path, tmp_path: Path) -> None:
+    def age(document: dict[str, Any]) -> None:
+        del document["activation"], document["decisions"]["update_s"]
+
+    old = load_bundle(edited(sound, tmp_path / "old.safetensors", age))
+    assert old.manifest == load_bundle(sound).manifest
+    assert old.manifest.activation is Activation.SOFTMAX
+
+
+def test_the_bundled_model_is_single_label() -> None:
+    assert read_manifest(find_bundle("camera-motion")).activation is Activation.SOFTMAX
+
+
 def test_the_same_model_gives_the_same_bytes(sound: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.safetensors"
     first = load_bundle(sound).manifest
@@ -93,7 +107,7 @@ def test_the_golden_clip_is_its_documented_formula() -> None:
 
 def test_golden_scores_depend_on_frame_order_and_layout() -> None:
     network = small_network().eval()
-    scores = np.array(golden_scores(network, SPEC, CPU))
+    scores = np.array(golden_scores(network, SPEC, CPU, Activation.SOFTMAX))
     clip = torch.from_numpy(golden_clip(SPEC)).permute(3, 0, 1, 2)[None] / 255
     clip = (clip - 0.45) / 0.225
     with torch.inference_mode():
@@ -197,6 +211,9 @@ def change(place: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ("labels", ["rest", "rise", "rise"], "not distinct"),
         ("decisions.background_label", "sky", "'sky' is not one of the labels"),
         ("decisions.off_threshold", 0.9, "above on_threshold"),
+        ("decisions.on_threshold", 0, "> 0"),
+        ("activation", "tanh", "invalid document"),
+        ("activation", "sigmoid", "does not score its golden clip"),
         ("golden", [0.5, 0.5], "2 golden scores for 3 labels"),
         ("golden", [1.0, 0.0, 0.0], "does not score its golden clip"),
         ("surprise", 1, "unknown field `surprise`"),

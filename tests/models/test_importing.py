@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from streamcls import cli_models
 from streamcls.errors import ModelError
-from streamcls.models.bundle import load_bundle
+from streamcls.models.bundle import Activation, load_bundle
 from streamcls.models.importing import import_checkpoint
 from streamcls.models.zoo import build_network
 
@@ -41,6 +43,20 @@ def test_a_published_checkpoint_becomes_a_model_file_with_its_labels(
     assert list(model.labels) == LABELS
     original = torch.load(checkpoint, weights_only=True)["model_state"]
     assert all(torch.equal(model.network.state_dict()[key], original[key]) for key in original)
+
+
+@pytest.mark.parametrize(
+    ("flags", "activation"),
+    [([], Activation.SOFTMAX), (["--multi-label"], Activation.SIGMOID)],
+)
+def test_the_command_line_says_whether_labels_exclude_each_other(
+    flags: list[str], activation: Activation, checkpoint: Path, tmp_path: Path
+) -> None:
+    out, labels = tmp_path / "m.safetensors", labels_file(tmp_path)
+    arguments = ["import", str(checkpoint), "--model", "x3d_xs", "--labels", str(labels)]
+    result = CliRunner().invoke(cli_models.app, [*arguments, "--out", str(out), *flags])
+    assert result.exit_code == 0, result.output
+    assert load_bundle(out).manifest.activation is activation
 
 
 class Malice:

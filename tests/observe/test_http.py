@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streamcls.errors import BindError
 from streamcls.observe.http import Check, HttpServer
-from streamcls.observe.metrics import Metrics, Snapshot, StreamCounts
+from streamcls.observe.metrics import DeliveryCounts, Metrics, Snapshot, StreamCounts
 
 
 def well() -> str:
@@ -69,7 +69,17 @@ def test_what_the_stages_counted_is_what_prometheus_reads() -> None:
         windows_dropped={"coverage": 3},
         reconnects={"timeout": 4},
     )
-    metrics = Metrics(lambda: Snapshot({"cam": counts}, {"event": 7}, {"version": "1"}))
+    delivery = DeliveryCounts(
+        published={"event": 7},
+        subscribers=2,
+        refused={"key": 5},
+        replay_requests={"ok": 3, "malformed": 1},
+        journal_errors=6,
+        journal_waiting=8,
+        journal_lost=9,
+        journal_bytes=4096,
+    )
+    metrics = Metrics(lambda: Snapshot({"cam": counts}, delivery, {"version": "1"}))
     metrics.event_latency_seconds.labels("cam").observe(0.03)
     with served(metrics) as url:
         status, text = get(f"{url}/metrics")
@@ -89,6 +99,14 @@ def test_what_the_stages_counted_is_what_prometheus_reads() -> None:
         ("streamcls_windows_dropped_total", "cam", "coverage"): 3,
         ("streamcls_source_reconnects_total", "cam", "timeout"): 4,
         ("streamcls_events_published_total", "event"): 7,
+        ("streamcls_subscribers",): 2,
+        ("streamcls_connections_refused_total", "key"): 5,
+        ("streamcls_replay_requests_total", "ok"): 3,
+        ("streamcls_replay_requests_total", "malformed"): 1,
+        ("streamcls_journal_errors_total",): 6,
+        ("streamcls_journal_waiting",): 8,
+        ("streamcls_journal_lost_total",): 9,
+        ("streamcls_journal_size_bytes",): 4096,
         ("streamcls_event_latency_seconds_bucket", "0.03", "cam"): 1,
         ("streamcls_build_info", "1"): 1,
     }

@@ -7,53 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamcls.pipeline.decisions import Change, Decider, Policy
-
-LABELS = ("still", "pan", "shake")
-PLAIN = Policy(
-    smoothing_s=0,
-    on_threshold=0.6,
-    off_threshold=0.4,
-    min_duration_s=0,
-    cooldown_s=0,
-    background_label="still",
-)
-
-
-def policy(**changes: float) -> Policy:
-    fields = {name: getattr(PLAIN, name) for name in Policy.__slots__}
-    return Policy(**{**fields, **changes})
-
-
-class Run:
-    """Feeds a decider and writes down what it said, as (transition, label, start, end)."""
-
-    def __init__(self, chosen: Policy = PLAIN) -> None:
-        self.decider = Decider(LABELS, chosen)
-        self.log: list[tuple[str, str, float, float]] = []
-
-    def push(self, time_s: float, pan: float, *, epoch: int = 1, shake: float = 0.0) -> None:
-        scores = np.array([1 - pan - shake, pan, shake])
-        self._note(self.decider.push(scores, stream_epoch=epoch, time_s=time_s, utc_s=1e9 + time_s))
-
-    def end(self) -> None:
-        self._note(self.decider.end_all())
-
-    def _note(self, changes: list[Change]) -> None:
-        for change in changes:
-            span = change.span
-            entry = (change.transition, LABELS[span.index], span.start_s, span.held_s)
-            self.log.append(entry)
+from streamcls.pipeline.decisions import Decider, Policy
+from tests.pipeline.deciding import PAN, SHAKE, Run, policies, policy
 
 
 def test_an_event_starts_at_on_and_lasts_until_below_off() -> None:
     run = Run()
     for time, score in enumerate([0.1, 0.5, 0.7, 0.5, 0.41, 0.39, 0.5]):
         run.push(time, score)
-    assert run.log == [("start", "pan", 2, 2), ("end", "pan", 2, 4)]
+    assert run.log == [("start", PAN, 2, 2), ("end", PAN, 2, 4)]
 
 
-def test_the_background_label_opens_no_event() -> None:
+def test_an_event_tells_its_times_its_peak_and_its_mean() -> None:
+    decider = Decider([policy()])
+    for time, score in enumerate([0.6, 0.9, 0.75, 0.1]):
+        changes = decider.push(np.array([score]), stream_epoch=7, time_s=time, utc_s=50.0 + time)
+    span = changes[0].span
+    assert (span.start_s, span.held_s, span.start_utc_s, span.held_utc_s) == (0, 2, 50, 52)
+    assert (span.peak, span.stream_epoch) == (0.9, 7)
+    assert span.mean == pytest.approx(0.75)
+
+
+def test_a_label_without_a_policy_opens_no_event() -> None:
     run = Run()
     for time in range(5):
         run.push(time, 0.0)
@@ -64,7 +39,15 @@ def test_a_label_must_hold_for_the_minimum_duration() -> None:
     run = Run(policy(min_duration_s=2))
     for time, score in enumerate([0.9, 0.9, 0.1, 0.9, 0.9, 0.9, 0.1]):
         run.push(time, score)
-    assert run.log == [("start", "pan", 3, 5), ("end", "pan", 3, 5)]
+    assert run.log == [("start", PAN, 3, 5), ("end", PAN, 3, 5)]
+
+
+def test_rounding_of_times_does_not_put_a_start_off() -> None:
+    run = Run(policy(min_duration_s=0.2))
+    assert 0.3 - 0.1 < 0.2
+    for time in (0.1, 0.2, 0.3):
+        run.push(time, 0.9)
+    assert run.log == [("start", PAN, 0.1, 0.3)]
 
 
 def test_after_an_end_the_label_rests_for_the_cooldown() -> None:
@@ -72,20 +55,42 @@ def test_after_an_end_the_label_rests_for_the_cooldown() -> None:
     for time, score in enumerate([0.9, 0.1, 0.9, 0.9, 0.9]):
         run.push(time, score)
     assert [entry[:3] for entry in run.log] == [
-        ("start", "pan", 0),
-        ("end", "pan", 0),
-        ("start", "pan", 3),
+        ("start", PAN, 0),
+        ("end", PAN, 0),
+        ("start", PAN, 3),
     ]
 
 
-def test_an_open_event_is_reported_again_at_intervals() -> None:
-    run = Run()
+def test_a_window_that_comes_after_the_end_of_all_finds_the_cooldown() -> None:
+    run = Run(policy(cooldown_s=3))
+    run.push(0, 0.9)
+    run.end()
+    run.push(1, 0.9)
+    assert [entry[0] for entry in run.log] == ["start", "end"]
+    run.push(1, 0.9, epoch=2)  # other times, which the old ones say nothing about
+    assert [entry[0] for entry in run.log] == ["start", "end", "start"]
+
+
+def test_an_open_event_is_reported_again_at_each_labels_own_intervals() -> None:
+    run = Run(policy(update_s=5), policy(update_s=8))
     for time in range(12):
-        run.push(time, 0.9)
-    assert [(entry[0], entry[3]) for entry in run.log] == [
-        ("start", 0),
-        ("update", 5),
-        ("update", 10),
+        run.push(time, 0.9, shake=0.9)
+    assert [(entry[1], entry[3]) for entry in run.log if entry[0] == "update"] == [
+        (PAN, 5),
+        (SHAKE, 8),
+        (PAN, 10),
+    ]
+
+
+def test_labels_are_independent_and_several_may_be_open() -> None:
+    run = Run(policy(min_duration_s=1), policy(on_threshold=0.9))
+    for time, (pan, shake) in enumerate([(0.7, 0.8), (0.7, 0.95), (0.1, 0.5), (0.1, 0.3)]):
+        run.push(time, pan, shake=shake)
+    assert run.log == [
+        ("start", PAN, 0, 1),
+        ("start", SHAKE, 1, 1),
+        ("end", PAN, 0, 1),
+        ("end", SHAKE, 1, 2),
     ]
 
 
@@ -94,71 +99,85 @@ def test_a_new_stream_epoch_ends_what_was_open() -> None:
     run.push(10, 0.9, epoch=1)
     run.push(0, 0.9, epoch=2)
     assert [entry[:3] for entry in run.log] == [
-        ("start", "pan", 10),
-        ("end", "pan", 10),
-        ("start", "pan", 0),
+        ("start", PAN, 10),
+        ("end", PAN, 10),
+        ("start", PAN, 0),
     ]
 
 
-def test_smoothing_forgets_with_its_time_constant_whatever_the_spacing() -> None:
+def test_smoothing_forgets_with_each_labels_time_constant_whatever_the_spacing() -> None:
     for spacing in (1.0, 0.5, 0.125):
-        run = Run(policy(smoothing_s=2, on_threshold=0.99, off_threshold=0.4))
-        run.push(0, 1.0)
-        time = 0.0
-        while not any(entry[0] == "end" for entry in run.log):
-            time += spacing
-            run.push(time, 0.0)
-        # exp(-t / 2) falls below 0.4 at t = 1.83 s.
-        assert 1.83 <= time < 1.84 + spacing
+        run = Run(policy(smoothing_s=2), policy(smoothing_s=4))
+        times = np.arange(0, 8, spacing)
+        for time in times:
+            run.push(float(time), float(time == 0), shake=float(time == 0))
+        # exp(-t / 2) falls below 0.4 at t = 1.83 s, exp(-t / 4) at 3.67 s.
+        for index, limit in ((PAN, 1.83), (SHAKE, 3.67)):
+            assert run.of(index)[1][3] == times[times < limit][-1]
 
 
-scores = st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 3)), max_size=80)
-policies = st.builds(
-    lambda smoothing, on, drop, shortest, rest: policy(
-        smoothing_s=smoothing,
-        on_threshold=on,
-        off_threshold=on * drop,
-        min_duration_s=shortest,
-        cooldown_s=rest,
-    ),
-    st.floats(0, 5),
-    st.floats(0.05, 1),
-    st.floats(0, 1),
-    st.floats(0, 5),
-    st.floats(0, 5),
+@given(st.floats(0.01, 1), st.floats(0, 50), st.lists(st.floats(0.01, 9), min_size=1))
+def test_smoothing_leaves_a_score_that_stays_as_it_is(
+    score: float, smoothing_s: float, steps: list[float]
+) -> None:
+    run = Run(policy(on_threshold=score, off_threshold=score, smoothing_s=smoothing_s))
+    for time in np.cumsum(steps):
+        run.push(float(time), score)
+    assert [entry[0] for entry in run.of(PAN)] == ["start"]
+
+
+def test_a_score_that_is_no_number_counts_as_none() -> None:
+    run = Run(policy(smoothing_s=0.01))
+    nan = float("nan")
+    for time, score in enumerate([nan, 0.9, nan, nan, 0.9]):
+        run.push(time, score)
+    assert run.log == [("start", PAN, 1, 1), ("end", PAN, 1, 1), ("start", PAN, 4, 4)]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "word"),
+    [
+        ("off_threshold", 0.7, "above on_threshold"),
+        ("off_threshold", float("nan"), "off_threshold"),
+        ("on_threshold", 0.0, "every score reaches"),
+        ("on_threshold", float("nan"), "on_threshold is nan"),
+        ("smoothing_s", -1.0, "smoothing_s is -1"),
+        ("cooldown_s", float("nan"), "cooldown_s is nan"),
+        ("min_duration_s", float("inf"), "min_duration_s is inf"),
+    ],
+)
+def test_a_policy_that_means_nothing_is_refused(field: str, value: float, word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        policy(**{field: value})
+
+
+score_or_nan = st.floats(0, 1) | st.sampled_from([0.0, 1.0, float("nan")])
+window = st.tuples(
+    score_or_nan, score_or_nan, st.floats(0.01, 3), st.sampled_from(["", "", "", "epoch", "end"])
 )
 
 
-@given(scores, policies)
-def test_starts_and_ends_alternate_and_every_event_ends(
-    signal: list[tuple[float, float]], chosen: Policy
+@given(policies, policies, st.lists(window, max_size=80))
+def test_any_policies_windows_and_interruptions_give_whole_events(
+    pan: Policy, shake: Policy, windows: list[tuple[float, float, float, str]]
 ) -> None:
-    run, time = Run(chosen), 0.0
-    for score, step in signal:
+    run, time, epoch = Run(pan, shake), 0.0, 0
+    breaks: list[float] = []
+    for pan_score, shake_score, step, event in windows:
         time += step
-        run.push(time, score, shake=(1 - score) * 0.9)
+        if event == "epoch":
+            epoch, breaks = epoch + 1, [*breaks, time]
+        elif event == "end":
+            run.end()
+        run.push(time, pan_score, shake=shake_score, epoch=epoch)
     run.end()
-    for label in LABELS:
-        log = [entry for entry in run.log if entry[1] == label]
-        marks = [entry for entry in log if entry[0] != "update"]
-        assert [entry[0] for entry in marks] == ["start", "end"] * (len(marks) // 2)
+    assert all(entry[1] in (PAN, SHAKE) for entry in run.log)
+    for index, chosen in ((PAN, pan), (SHAKE, shake)):
+        marks = run.of(index)
+        assert [mark[0] for mark in marks] == ["start", "end"] * (len(marks) // 2)
         for start, end in zip(marks[::2], marks[1::2], strict=True):
             assert start[2] == end[2]
-            assert end[3] - end[2] >= chosen.min_duration_s
+            assert round(end[3] - end[2], 6) >= chosen.min_duration_s
         for end, start in pairwise(marks[1:]):
-            if end[0] == "end":
-                assert start[2] - end[3] >= chosen.cooldown_s - 1e-6
-        assert label != "still" or not log
-
-
-def test_thresholds_the_wrong_way_round_are_refused() -> None:
-    with pytest.raises(ValueError, match="above on_threshold"):
-        policy(off_threshold=0.7)
-
-
-def test_scores_that_are_no_numbers_open_nothing() -> None:
-    run = Run()
-    run.push(0, float("nan"))
-    run.push(1, float("nan"))
-    run.end()
-    assert run.log == []
+            if end[0] == "end" and not any(end[3] < time <= start[2] for time in breaks):
+                assert round(start[2] - end[3], 6) >= chosen.cooldown_s

@@ -1,21 +1,16 @@
-"""The publisher on a real ZeroMQ socket: order, sequence, heartbeat, subscribers, a taken port."""
+"""The publisher on a real ZeroMQ socket: order, sequence, groups, heartbeat, subscribers."""
 
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 
 import pytest
+import zmq
 
-from streamcls.client import Subscriber
 from streamcls.clock import SystemClock
-from streamcls.errors import BindError
-from streamcls.events import Payload, StatusData, Writer, utc
+from streamcls.events import Encoded, Message, Payload, StatusData, Writer, decode, topic, utc
 from streamcls.pipeline.publish import Publisher
-from tests.serving import free_port
 
 SOON_S = 20.0
 
@@ -24,53 +19,69 @@ def status(detail: str) -> StatusData:
     return StatusData(state="up", detail=detail, since=utc(0))
 
 
-def quiet(
-    endpoint: str, on_end: Callable[[BaseException | None], None] = lambda error: None
-) -> Publisher:
-    """A publisher that says nothing by itself."""
-    return Publisher(
-        endpoint=endpoint,
-        queue_size=1000,
-        writer=Writer("/test", "boot"),
-        clock=SystemClock(),
-        heartbeat_s=1000,
-        on_heartbeat=list,
-        on_end=on_end,
-    )
+def nothing(group: Sequence[Encoded]) -> None:
+    pass
+
+
+class Ear:
+    """A bare SUB socket, so that these tests depend on no client of ours."""
+
+    def __init__(self, endpoint: str, prefix: str = "") -> None:
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
+        self._socket.connect(endpoint)
+        self._socket.subscribe(prefix)
+
+    def __enter__(self) -> "Ear":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close(0)
+
+    def receive(self) -> Message:
+        assert self._socket.poll(round(1000 * SOON_S)), "nothing came"
+        topic_frame, body = self._socket.recv_multipart()
+        return decode(topic_frame, body)
 
 
 @contextmanager
-def publishing(heartbeat_s: float = 1000.0) -> Iterator[Publisher]:
+def publishing(
+    *,
+    heartbeat_s: float = 1000.0,
+    record: Callable[[Sequence[Encoded]], None] = nothing,
+    on_end: Callable[[BaseException | None], None] = lambda error: None,
+) -> Iterator[tuple[Publisher, str]]:
     def heartbeat() -> Iterator[tuple[str, Payload]]:
         yield "cam", status("alive")
 
+    socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.XPUB)
+    port = socket.bind_to_random_port("tcp://127.0.0.1")
     publisher = Publisher(
-        endpoint="tcp://127.0.0.1:*",
-        queue_size=1000,
+        socket=socket,
         writer=Writer("/test", "boot"),
+        record=record,
         clock=SystemClock(),
         heartbeat_s=heartbeat_s,
         on_heartbeat=heartbeat,
-        on_end=lambda error: None,
+        on_end=on_end,
     )
-    publisher.bind()
-    publisher.start()
     try:
-        yield publisher
+        yield publisher, f"tcp://127.0.0.1:{port}"
     finally:
         publisher.stop()
         assert publisher.join(SOON_S)
+        socket.close(0)
 
 
 def test_what_is_posted_arrives_in_order_with_contiguous_sequences() -> None:
-    with publishing() as publisher, Subscriber(publisher.endpoint) as messages:
+    with publishing() as (publisher, endpoint), Ear(endpoint) as ear:
+        publisher.start()
         assert publisher.subscribed.wait(SOON_S)
         for i in range(200):
             for stream in ("cam", "cam10"):
                 publisher.post(stream, partial(list, [status(str(i))]))
-        received = [messages.receive(SOON_S) for _ in range(400)]
+        received = [ear.receive() for _ in range(400)]
     for stream in ("cam", "cam10"):
-        mine = [r[0] for r in received if r and r[0].subject == stream]
+        mine = [message for message in received if message.subject == stream]
         assert [m.sequence for m in mine] == list(range(1, 201))
         assert [m.data.detail for m in mine if isinstance(m.data, StatusData)] == [
             str(i) for i in range(200)
@@ -79,101 +90,92 @@ def test_what_is_posted_arrives_in_order_with_contiguous_sequences() -> None:
 
 
 def test_a_subscription_to_cam_does_not_get_cam10() -> None:
-    with publishing() as publisher, Subscriber(publisher.endpoint, streams=["cam"]) as messages:
+    with publishing() as (publisher, endpoint), Ear(endpoint, topic("cam", "status")) as ear:
+        publisher.start()
         assert publisher.subscribed.wait(SOON_S)
         publisher.post("cam10", lambda: [status("other")])
         publisher.post("cam", lambda: [status("mine")])
-        received = messages.receive(SOON_S)
-    assert received
-    assert received[0].subject == "cam"
+        assert ear.receive().subject == "cam"
 
 
 def test_silence_is_broken_by_heartbeats() -> None:
-    with publishing(heartbeat_s=0.05) as publisher, Subscriber(publisher.endpoint) as messages:
-        received = messages.receive(SOON_S)
-    assert received
-    assert isinstance(received[0].data, StatusData)
-    assert received[0].data.detail == "alive"
+    with publishing(heartbeat_s=0.05) as (publisher, endpoint), Ear(endpoint) as ear:
+        publisher.start()
+        data = ear.receive().data
+    assert isinstance(data, StatusData)
+    assert data.detail == "alive"
 
 
 def test_everything_posted_before_the_stop_is_sent() -> None:
-    with publishing() as publisher, Subscriber(publisher.endpoint) as messages:
+    with publishing() as (publisher, endpoint), Ear(endpoint) as ear:
+        publisher.start()
         assert publisher.subscribed.wait(SOON_S)
         for i in range(50):
             publisher.post("cam", partial(list, [status(str(i))]))
         publisher.stop()
         publisher.stop()
         assert publisher.join(SOON_S)
-        assert all(messages.receive(SOON_S) for _ in range(50))
+        assert [ear.receive().sequence for _ in range(50)] == list(range(1, 51))
         assert publisher.published == {"status": 50}
 
 
-def test_a_taken_address_is_a_one_line_error_that_names_it() -> None:
-    with publishing() as publisher:
-        second = quiet(publisher.endpoint)
-        with pytest.raises(BindError, match=f"{publisher.endpoint}: Address already in use"):
-            second.bind()
+def test_what_waits_is_recorded_as_one_group_before_any_of_it_is_sent() -> None:
+    groups: list[list[int]] = []
+    sent: list[int] = []
+
+    def record(group: Sequence[Encoded]) -> None:
+        assert sent == [message for earlier in groups for message in earlier]
+        groups.append([message.sequence for message in group])
+
+    with publishing(record=record) as (publisher, _):
+        for i in range(1, 701):
+            publisher.post("cam", partial(list, [status(str(i))]), partial(sent.append, i))
+        publisher.start()
+        publisher.stop()
+        assert publisher.join(SOON_S)
+    assert sent == list(range(1, 701))
+    assert [len(group) for group in groups] == [256, 256, 188]
 
 
-def test_an_error_in_a_post_ends_the_thread_and_is_told() -> None:
+def test_an_error_in_a_post_ends_the_thread_and_is_told_after_what_came_before_was_sent() -> None:
     told: list[BaseException | None] = []
+    kept: list[Encoded] = []
     ended = threading.Event()
 
     def on_end(error: BaseException | None) -> None:
         told.append(error)
         ended.set()
 
-    publisher = quiet("tcp://127.0.0.1:*", on_end=on_end)
-    publisher.bind()
-    publisher.start()
-    publisher.post("cam", lambda: [status(str(1 / 0))])
-    assert ended.wait(SOON_S)
+    with publishing(on_end=on_end, record=kept.extend) as (publisher, _):
+        publisher.post("cam", lambda: [status("sound")])
+        publisher.post("cam", lambda: [status(str(1 / 0))])
+        publisher.start()
+        assert ended.wait(SOON_S)
     assert isinstance(told[0], ZeroDivisionError)
+    assert [message.sequence for message in kept] == [1]
 
 
-SENDER = """
-import sys, threading
-from streamcls.clock import SystemClock
-from streamcls.events import StatusData, Writer, utc
-from streamcls.pipeline.publish import Publisher
-publisher = Publisher(endpoint=sys.argv[1], queue_size=100_000, writer=Writer("/test", "boot"),
-    clock=SystemClock(), heartbeat_s=1000, on_heartbeat=list, on_end=lambda error: None)
-publisher.bind()
-publisher.start()
-publisher.wait_for_subscriber(20, lambda: False)
-status = StatusData(state="up", detail="x" * 2000, since=utc(0))
-publisher.post("cam", lambda: [status] * 5000)
-publisher.stop()
-assert publisher.join(20)
-"""
+def test_messages_that_a_subscriber_may_not_send_do_no_harm() -> None:
+    with publishing() as (publisher, endpoint), Ear(endpoint) as ear:
+        publisher.start()
+        assert publisher.subscribed.wait(SOON_S)
+        rude: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.XSUB)
+        rude.connect(endpoint)
+        for _ in range(3000):
+            rude.send(b"gossip")
+        publisher.post("cam", lambda: [status("mine")])
+        data = ear.receive().data
+        rude.close(0)
+    assert isinstance(data, StatusData)
+    assert data.detail == "mine"
 
 
-def test_what_was_sent_reaches_a_subscriber_that_reads_slowly_though_the_process_ends() -> None:
-    endpoint = f"tcp://127.0.0.1:{free_port()}"
-    with Subscriber(endpoint, queue_size=10) as messages:
-        sender = subprocess.Popen([sys.executable, "-c", SENDER, endpoint])
-        received = [messages.receive(SOON_S) for _ in range(5000)]
-        assert sender.wait(SOON_S) == 0
-    assert [r[0].sequence for r in received if r] == list(range(1, 5001))
-
-
-def test_a_second_daemon_cannot_take_an_ipc_path(tmp_path: Path) -> None:
-    def publisher() -> Publisher:
-        return quiet(f"ipc://{tmp_path}/events")
-
-    first, second, third = publisher(), publisher(), publisher()
-    first.bind()
-    with pytest.raises(BindError, match="Address already in use"):
-        second.bind()
-    first.close()
-    third.bind()
-    third.close()
-
-
-def test_an_ipc_endpoint_never_replaces_a_file(tmp_path: Path) -> None:
-    precious = tmp_path / "precious.txt"
-    precious.write_text("keep me")
-    publisher = quiet(f"ipc://{precious}")
-    with pytest.raises(BindError, match="File exists"):
-        publisher.bind()
-    assert precious.read_text() == "keep me"
+@pytest.mark.parametrize("stop_first", [True, False])
+def test_stopping_is_sound_before_and_after_the_start(stop_first: bool) -> None:
+    with publishing() as (publisher, _):
+        if stop_first:
+            publisher.stop()
+        publisher.start()
+        publisher.stop()
+        assert publisher.join(SOON_S)
+        assert publisher.error is None

@@ -1,24 +1,20 @@
-"""Typed settings, read from one TOML file. Every error names the key and what it may be.
-
-`configs/streamcls.toml` lists every setting with its default.
-"""
+"""Typed settings, a class for each table of `configs/streamcls.toml`."""
 
 import re
-import tomllib
 from enum import Enum
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from streamcls.errors import ConfigError
-from streamcls.urls import file_path, host_of, redact, scheme_of
+from streamcls.endpoints import check_endpoint, is_private, replay_endpoint_of
+from streamcls.urls import redact, scheme_of
 
 Positive = Annotated[float, Meta(gt=0, le=86_400)]
 Stride = Annotated[float, Meta(ge=0.01, le=86_400)]
 NonNegative = Annotated[float, Meta(ge=0, le=86_400)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+OnThreshold = Annotated[float, Meta(gt=0, le=1)]  # every score reaches 0
 STREAM_ID = re.compile(r"[a-z0-9_-]{1,64}")
 
 NETWORK_SCHEMES = ("rtsp", "rtsps")
@@ -55,15 +51,25 @@ class WindowSettings(Section, frozen=True):
     min_coverage: Share = 0.8
 
 
-class DecisionSettings(Section, frozen=True):
-    """How scores become events. None: the model file's own default."""
+class LabelDecisionSettings(Section, frozen=True):
+    """How one label's scores become events. None: as the next more general table says."""
 
     smoothing_s: NonNegative | None = None
-    on_threshold: Share | None = None
+    on_threshold: OnThreshold | None = None
     off_threshold: Share | None = None
     min_duration_s: NonNegative | None = None
     cooldown_s: NonNegative | None = None
+    update_s: NonNegative | None = None
+    """How often an open event is reported again; 0: with every window."""
+
+
+class DecisionSettings(LabelDecisionSettings, frozen=True):
+    """How scores become events. None: the model file's own default."""
+
     background_label: str | None = None
+    """Opens no event; empty: every label opens events, whatever the model file says."""
+    labels: dict[str, LabelDecisionSettings] = {}
+    """What is otherwise for single labels."""
 
 
 class CaptureSettings(Section, frozen=True):
@@ -82,23 +88,66 @@ class CaptureSettings(Section, frozen=True):
 
 
 class PublishSettings(Section, frozen=True):
-    """Where events go out."""
+    """Where events go out, and where subscribers ask for what they missed."""
 
     endpoint: str = "tcp://127.0.0.1:5599"
+    replay_endpoint: str | None = None
+    """Answers snapshots and replays; unset: the next TCP port, or the ipc path with `.replay`."""
     heartbeat_s: Positive = 5.0
     top_k: Annotated[int, Meta(ge=1)] = 5
     queue_size: Annotated[int, Meta(ge=100, le=10_000_000)] = 100_000
-    """Messages held for a slow subscriber before it loses some."""
+    """Messages held for a slow subscriber before it has to ask for a replay."""
+    keep_predictions: Annotated[int, Meta(ge=0, le=1_000_000)] = 1000
+    """Newest predictions of each stream, held in memory for replay."""
+    replay_rate: Annotated[int, Meta(ge=100, le=10_000_000)] = 20_000
+    """Messages replayed a second at most, to all subscribers together."""
     wait_for_subscriber_s: NonNegative = 0.0
     """Hold the streams until somebody subscribes, at most so long: for short recordings."""
+    ipc_mode: Annotated[str, Meta(pattern=r"\A0?[0-7]{3}\Z")] = "0600"
+    """Who may connect to an ipc endpoint, as of `chmod`."""
+    anyone_may_listen: bool = False
+    """Publish beyond this machine without [keys]: anyone who reaches the port hears everything."""
 
     def __post_init__(self) -> None:
-        match = re.fullmatch(r"tcp://\S+:(\d{1,5}|\*)|ipc://\S+", self.endpoint)
-        if not match or ((match[1] or "*").isdigit() and int(match[1]) > 65_535):
-            raise ValueError(
-                f"`endpoint` is {self.endpoint!r}; it must look like tcp://127.0.0.1:5599"
-                " or ipc:///run/streamcls/events"
-            )
+        check_endpoint("endpoint", self.endpoint)
+        check_endpoint("replay_endpoint", self.replay)
+
+    @property
+    def replay(self) -> str:
+        """The replay endpoint in force."""
+        return self.replay_endpoint or replay_endpoint_of(self.endpoint)
+
+
+class JournalSettings(Section, frozen=True):
+    """The file that keeps events, so that replay reaches beyond an absence or a crash."""
+
+    enabled: bool = True
+    path: str | None = None
+    """Unset: `events.sqlite` in systemd's state directory, else in ~/.local/state/streamcls."""
+    max_age_days: Annotated[float, Meta(gt=0, le=36_500)] = 30.0
+    max_size_mb: Annotated[float, Meta(ge=1, le=10_000_000)] = 1000.0
+    predictions: bool = False
+    """Keep every prediction too, not events alone."""
+    power_safe: bool = False
+    """Wait for the disk at every write. Without it a kill loses nothing, a power cut seconds."""
+
+
+class KeySettings(Section, frozen=True):
+    """CURVE keys: with them, only who holds an authorised key may listen. Both or neither."""
+
+    secret: str | None = None
+    """This daemon's secret key file, made by `streamcls keys new`."""
+    authorized: str | None = None
+    """A folder of clients' public key files; looked at again when it changes."""
+
+    def __post_init__(self) -> None:
+        if (self.secret is None) != (self.authorized is None):
+            raise ValueError("[keys] needs both `secret` and `authorized`, or neither")
+
+    @property
+    def enabled(self) -> bool:
+        """Whether connections are encrypted and clients known by their keys."""
+        return self.secret is not None
 
 
 class HttpSettings(Section, frozen=True):
@@ -126,6 +175,8 @@ class StreamSettings(Section, frozen=True):
     loop: bool = False
     stride_s: Stride | None = None
     """This stream's own stride; unset: that of [windows]."""
+    decisions: DecisionSettings = DecisionSettings()
+    """What is otherwise for this stream than in [decisions]."""
 
     def __post_init__(self) -> None:
         if not STREAM_ID.fullmatch(self.id):
@@ -159,6 +210,8 @@ class Settings(Section, frozen=True):
     decisions: DecisionSettings = DecisionSettings()
     capture: CaptureSettings = CaptureSettings()
     publish: PublishSettings = PublishSettings()
+    journal: JournalSettings = JournalSettings()
+    keys: KeySettings = KeySettings()
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
 
@@ -170,99 +223,12 @@ class Settings(Section, frozen=True):
             if stream.id in seen:
                 raise ValueError(f"stream id {stream.id!r} is used twice; ids must differ")
             seen.add(stream.id)
-
-
-def load_settings(path: Path) -> Settings:
-    """Read and validate a configuration file.
-
-    Relative file and model paths are taken from the configuration's own folder, so that the
-    daemon may be started from anywhere.
-
-    Raises:
-        ConfigError: the file is missing, is not TOML, or a key is unknown or out of range.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except IsADirectoryError:
-        raise ConfigError(f"{path} is a directory; name a .toml file") from None
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist; see configs/streamcls.toml") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
-    try:
-        return parse_settings(text, folder=path.parent)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-
-
-def parse_settings(text: str, *, folder: Path = Path()) -> Settings:
-    """Validate TOML text; relative paths are resolved against `folder`.
-
-    Raises:
-        ConfigError: as `load_settings`.
-    """
-    try:
-        settings = msgspec.convert(tomllib.loads(text), Settings)
-    except msgspec.ValidationError as error:
-        raise ConfigError(_readable(str(error))) from None
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
-        raise ConfigError(f"not valid TOML: {error}") from None
-    streams = [_resolve_stream(stream, folder) for stream in settings.streams]
-    model = settings.model
-    if "/" in model.path or model.path.endswith(".safetensors"):
-        model = msgspec.structs.replace(model, path=str(folder / file_path(model.path)))
-    return msgspec.structs.replace(settings, streams=streams, model=model)
-
-
-def check_files(settings: Settings) -> None:
-    """Refuse streams whose file is not there, before anything starts.
-
-    Raises:
-        ConfigError: a stream's file is missing or is a directory.
-    """
-    for stream in settings.streams:
-        if not stream.is_file:
-            continue
-        path = file_path(stream.url)
-        try:
-            is_folder, exists = path.is_dir(), path.exists()
-        except (OSError, ValueError):  # no path at all: too long, or with a NUL in it
-            is_folder, exists = False, False
-        if is_folder:
-            raise ConfigError(f"stream {stream.id!r}: {path} is a directory; name a video file")
-        if not exists:
-            raise ConfigError(f"stream {stream.id!r}: {path} does not exist; check `url`")
-
-
-def _resolve_stream(stream: StreamSettings, folder: Path) -> StreamSettings:
-    if not stream.is_file:
-        if scheme_of(stream.url) in NETWORK_SCHEMES and not host_of(stream.url).partition(":")[0]:
-            raise ConfigError(f"stream {stream.id!r}: `url` names no host")
-        return stream
-    return msgspec.structs.replace(stream, url=str(folder / file_path(stream.url)))
-
-
-def _readable(error: str) -> str:
-    """msgspec's `... - at `$.windows.stride_s`` with the key first and what it may be."""
-    message, _, place = redact(error).partition(" - at `$")
-    key = place.rstrip("`").lstrip(".")
-    unknown = re.fullmatch("Object contains unknown field `(.*)`", message)
-    if unknown:
-        known = ", ".join(_fields_at(key))
-        where = f" in [{key}]" if key else ""
-        return f"unknown key `{unknown[1]}`{where}; known keys: {known}"
-    if message.startswith("Invalid enum value"):
-        message += "; use one of " + ", ".join(repr(pace.value) for pace in Pace)
-    return f"`{key}`: {message}" if key and "`" not in message[:2] else message
-
-
-def _fields_at(key: str) -> tuple[str, ...]:
-    """The keys of the table that a dotted place such as `streams[0]` names."""
-    head = key.partition("[")[0]
-    tables: dict[str, type[Section]] = {
-        field.name: field.type
-        for field in msgspec.structs.fields(Settings)
-        if isinstance(field.type, type)
-    }
-    table = StreamSettings if head == "streams" else tables.get(head, Settings)
-    return table.__struct_fields__
+        if self.keys.enabled or self.publish.anyone_may_listen:
+            return
+        for endpoint in (self.publish.endpoint, self.publish.replay):
+            if not is_private(endpoint):
+                raise ValueError(
+                    f"`publish`: {endpoint} can be reached from other machines and there are no"
+                    " [keys]; make some with `streamcls keys new`, publish on 127.0.0.1 or ipc://,"
+                    " or give up secrecy with `anyone_may_listen = true`"
+                )

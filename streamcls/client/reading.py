@@ -1,0 +1,48 @@
+"""Frames as they come, taken apart; what cannot be read keeps its place in the order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from streamcls.client.wanted import Channel, Wanted
+from streamcls.events import Message, decode
+
+
+@dataclass(frozen=True, slots=True)
+class Spoiled:
+    """A message that cannot be read, though its number can."""
+
+    bootid: str
+    sequence: int
+    error: ValueError
+
+
+Heard = tuple[Channel, Message | Spoiled]
+
+
+class _Number(msgspec.Struct):
+    bootid: str
+    sequence: int
+
+
+def read(wanted: Wanted, frames: Sequence[bytes]) -> Heard | None:
+    """A message that matters, or None for any other.
+
+    Raises:
+        ValueError: it is of no known form, and not even its number can be read.
+    """
+    if len(frames) != 2:
+        raise ValueError(f"a message has 2 frames, topic and body; this one has {len(frames)}")
+    channel = wanted.channel(frames[0])
+    if channel is None:
+        return None
+    try:
+        return channel, decode(frames[0], frames[1])
+    except (ValueError, RecursionError) as error:
+        spoiled = ValueError(f"{channel.topic}: {error}")
+    try:
+        number = msgspec.json.decode(frames[1], type=_Number)
+    except (ValueError, RecursionError):
+        raise spoiled from None
+    return channel, Spoiled(number.bootid, number.sequence, spoiled)

@@ -1,0 +1,111 @@
+"""The two sockets of a subscriber. Connecting, and connecting again, is ZeroMQ's."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from streamcls.client.asking import Ask
+from streamcls.errors import StreamclsError
+from streamcls.keys import load_public, load_secret
+
+_OPTIONS: dict[int, int | bytes] = {
+    zmq.LINGER: 0,
+    zmq.RECONNECT_IVL: 100,
+    zmq.RECONNECT_IVL_MAX: 5_000,
+    zmq.CONNECT_TIMEOUT: 5_000,
+    # A connection whose other end went away without a word is given up after 5 + 10 s.
+    zmq.HEARTBEAT_IVL: 5_000,
+    zmq.HEARTBEAT_TIMEOUT: 10_000,
+}
+
+Keys = dict[int, bytes]
+"""CURVE options by number; none without keys."""
+
+
+class Wiring:
+    """A SUB socket for what is published, a DEALER for what is asked. For one thread.
+
+    Raises:
+        StreamclsError: an endpoint is not an address.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        replay_endpoint: str,
+        *,
+        prefixes: Sequence[str],
+        queue_size: int,
+        keys: Keys,
+    ) -> None:
+        self._replay_endpoint = replay_endpoint
+        self._options = {**_OPTIONS, **keys}
+        self.published = self._connect(zmq.SUB, endpoint, {zmq.RCVHWM: queue_size})
+        try:
+            self.answers = self._connect(zmq.DEALER, replay_endpoint, {})
+        except StreamclsError:
+            self.published.close()
+            raise
+        for prefix in prefixes:
+            self.published.subscribe(prefix)
+
+    def send(self, ask: Ask) -> None:
+        """Send a request; never blocks. What cannot go out goes unanswered."""
+        if ask.fresh:
+            self.answers.close()
+            self.answers = self._connect(zmq.DEALER, self._replay_endpoint, {})
+        try:
+            self.answers.send(ask.body, zmq.NOBLOCK)
+        except zmq.Again:
+            return
+
+    def close(self) -> None:
+        """Disconnect. Idempotent."""
+        self.published.close()
+        self.answers.close()
+
+    def _connect(self, kind: int, endpoint: str, more: dict[int, int]) -> "zmq.Socket[bytes]":
+        socket: zmq.Socket[bytes] = zmq.Context.instance().socket(kind)
+        try:
+            for option, value in (*self._options.items(), *more.items()):
+                socket.set(option, value)
+            socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            socket.close()
+            raise StreamclsError(
+                f"cannot subscribe to {endpoint}: {zmq.strerror(error.errno or 0)};"
+                " an endpoint looks like tcp://127.0.0.1:5599"
+            ) from None
+        return socket
+
+
+def receive(socket: "zmq.Socket[Any]") -> list[bytes] | None:
+    """What has come, if anything has."""
+    try:
+        frames: list[bytes] = socket.recv_multipart(zmq.NOBLOCK)
+    except zmq.Again:
+        return None
+    return frames
+
+
+def keys_of(secret_key: str | Path | None, server_key: str | Path | None) -> Keys:
+    """The options that encrypt a connection and prove who we are.
+
+    Raises:
+        StreamclsError: one key without the other, or a file that holds none.
+    """
+    if secret_key is None and server_key is None:
+        return {}
+    if secret_key is None or server_key is None:
+        raise StreamclsError(
+            "`secret_key` (this client's file) and `server_key` (the daemon's public key)"
+            " go together; give both or neither"
+        )
+    own = load_secret(Path(secret_key))
+    return {
+        zmq.CURVE_PUBLICKEY: own.public,
+        zmq.CURVE_SECRETKEY: own.secret,
+        zmq.CURVE_SERVERKEY: load_public(server_key),
+    }

@@ -1,0 +1,156 @@
+"""The journal's file: its tables, how it is opened, and every statement that reads it."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from streamcls.history.walk import Found, Place, Run
+
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE runs (
+    run INTEGER PRIMARY KEY,
+    bootid TEXT NOT NULL UNIQUE,
+    started REAL NOT NULL,
+    predictions INTEGER NOT NULL,    -- whether they were journaled, too
+    tails_known INTEGER NOT NULL     -- of every topic: it ended cleanly
+);
+CREATE TABLE tails (                 -- the newest sequence of a topic; outlives its messages
+    run INTEGER NOT NULL,
+    stream TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    last INTEGER NOT NULL,
+    PRIMARY KEY (run, stream, kind)
+) WITHOUT ROWID;
+CREATE TABLE messages (
+    id INTEGER PRIMARY KEY,          -- grows as they were published
+    run INTEGER NOT NULL,
+    stream TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    sequence INTEGER NOT NULL,
+    time REAL NOT NULL,              -- POSIX seconds
+    label TEXT,                      -- of events
+    body BLOB NOT NULL
+);
+CREATE UNIQUE INDEX places ON messages (stream, kind, run, sequence);
+CREATE INDEX times ON messages (time);
+CREATE TABLE open_events (           -- started, not ended: the newest message of each
+    event_id TEXT PRIMARY KEY,
+    stream TEXT NOT NULL,
+    body BLOB NOT NULL
+) WITHOUT ROWID;
+"""
+_BUSY_S = 0.25  # how long a write waits for another program that writes
+_READER_BUSY_S = 2.0
+
+
+class RunRow(NamedTuple):
+    """A run, its number in the file, and the newest sequence of the topic asked for."""
+
+    number: int
+    run: Run
+
+
+def connect(path: Path, *, power_safe: bool, wal_bytes: int) -> sqlite3.Connection:
+    """A connection that writes; several threads may share it, one at a time.
+
+    Args:
+        power_safe: a commit survives a power cut, not only a killed process.
+        wal_bytes: to what the write-ahead log is cut when it starts anew.
+
+    Raises:
+        sqlite3.Error: it cannot be opened, or is not a journal.
+    """
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if power_safe else 'NORMAL'}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute(f"PRAGMA journal_size_limit = {wal_bytes}")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            script = f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
+            connection.executescript(script)
+        elif version != SCHEMA_VERSION:
+            raise sqlite3.DatabaseError(f"its format {version} is not {SCHEMA_VERSION}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
+    """A connection of its own that reads one state of the file, while others write."""
+    address = f"file:{quote(str(path.absolute()))}?mode=rw"
+    with closing(sqlite3.connect(address, uri=True, timeout=_READER_BUSY_S)) as connection:
+        connection.isolation_level = None
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute("BEGIN")
+        yield connection
+
+
+def runs_of(connection: sqlite3.Connection, stream: str, kind: str) -> list[RunRow]:
+    """All runs, oldest first, with what is known of a topic's end in each."""
+    rows = connection.execute(
+        "SELECT runs.run, bootid, predictions, tails_known, last FROM runs LEFT JOIN tails"
+        " ON tails.run = runs.run AND stream = ? AND kind = ? ORDER BY runs.run",
+        (stream, kind),
+    )
+    found = []
+    for number, bootid, predictions, tails_known, last in rows:
+        journaled = kind == "event" or (kind == "prediction" and predictions)
+        known = tails_known or journaled
+        found.append(RunRow(number, Run(bootid, (last or 0) if known else None)))
+    return found
+
+
+def messages_after(
+    connection: sqlite3.Connection,
+    topic: tuple[str, str],
+    numbers: Sequence[int],
+    after: Place,
+    limit: int,
+) -> list[Found]:
+    """A topic's messages after a place, in order, at most `limit`; runs given by their numbers."""
+    if after.run >= len(numbers):
+        return []  # the present run could not be registered yet
+    index = {number: place for place, number in enumerate(numbers)}
+    rows = connection.execute(
+        "SELECT run, sequence, body FROM messages WHERE stream = ? AND kind = ?"
+        " AND (run, sequence) > (?, ?) ORDER BY run, sequence LIMIT ?",
+        (*topic, numbers[after.run], after.sequence, limit),
+    )
+    return [(Place(index[run], sequence), body) for run, sequence, body in rows]
+
+
+def open_events(connection: sqlite3.Connection) -> list[tuple[str, str, bytes]]:
+    """Event id, stream and newest message of what has not ended."""
+    return connection.execute("SELECT event_id, stream, body FROM open_events").fetchall()
+
+
+def event_streams(connection: sqlite3.Connection) -> list[str]:
+    """The streams of which events were journaled."""
+    rows = connection.execute("SELECT DISTINCT stream FROM tails WHERE kind = 'event'")
+    return [stream for (stream,) in rows]
+
+
+class transaction:  # noqa: N801
+    """All or nothing. A class, as a generator costs more than a small write."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if kind is None:
+            self._connection.execute("COMMIT")
+        elif self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
