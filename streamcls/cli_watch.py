@@ -74,7 +74,7 @@ def watch(
                 replay_endpoint=replay_endpoint,
                 secret_key=secret_key,
                 server_key=server_key,
-                silence_s=None if as_json else SILENCE_S,
+                silence_s=SILENCE_S,
             )
         except StreamclsError as error:  # of what was asked for: asking again will not help
             raise ConfigError(str(error)) from None
@@ -161,7 +161,9 @@ def _print_json(messages: "Subscriber") -> None:
             continue
         if isinstance(item, Gap):
             print(json.dumps({"gap": asdict(item)}), flush=True)
-        elif item and not isinstance(item, Silence):
+        elif isinstance(item, Silence):
+            sys.stderr.write(f"streamcls: {item}\n")
+        elif item:
             print(encode(item).decode(), flush=True)
 
 

@@ -247,7 +247,10 @@ def test_a_gap_is_red_and_counted_and_ends_the_claim_that_events_are_open() -> N
             Gap("a", "prediction", "b", 7, 8, "unanswered"),
             "missed 2 predictions of a, 7 to 8: unanswered",
         ),
-        (Gap("a", "event", "b", 7, None, "expired"), "missed events of a, 7 and on: expired"),
+        (
+            Gap("a", "event", "b", 7, None, "expired"),
+            "missed events of a from 7 on, if there were any: expired",
+        ),
     ],
 )
 def test_a_gap_is_told_as_exactly_as_it_is_known(gap: Gap, text: str) -> None:

@@ -70,7 +70,7 @@ class AsyncSubscriber:
             poller.register(self._session.waits_on(), zmq.POLLIN)
             patience_ms = self._session.patience_ms(deadline_s)
             # With 0 ms it would come back without a turn for the other tasks.
-            await poller.poll(-1 if patience_ms is None else max(1, patience_ms))
+            await poller.poll(max(1, patience_ms))
         return item
 
     async def __aiter__(self) -> AsyncIterator[Item]:
@@ -81,6 +81,14 @@ class AsyncSubscriber:
     def heard_s_ago(self) -> float:
         """Seconds since anything at all came from the daemon; its heartbeats keep it small."""
         return self._session.heard_s_ago
+
+    @property
+    def refusal(self) -> str:
+        """Why the daemon does not let this client in, such as its key; empty where it does.
+
+        After 15 s of silence it is tried again, so a key that is authorised late gets in too.
+        """
+        return self._session.refusal
 
     def commit(self) -> None:
         """Save now that all items handed out so far were processed, the last one too.

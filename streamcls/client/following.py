@@ -38,6 +38,7 @@ class Follower:
     Attributes:
         ledger: what is to be handed out, and the positions.
         heard_s: when anything last came from the daemon, monotonic.
+        heartbeat_s: how often the daemon says that it will speak; 0 until it did.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Follower:
         """
         self.ledger = Ledger(wanted, positions)
         self.heard_s = now_s
+        self.heartbeat_s = 0.0
         self._present = Present(wanted, self.ledger)
         self._wanted = wanted
         self._start = start
@@ -201,6 +203,7 @@ class Follower:
     def _join(self, head: Snapshot, messages: Sequence[Sequence[bytes]]) -> None:
         first, self._joined = not self._joined, True
         self._snapshot_due, self._whole_run = False, True
+        self.heartbeat_s = head.heartbeat_s
         self._enter(head.bootid)
         shown: dict[str, int] = {}
         if not (first and self._start == "now"):

@@ -38,6 +38,12 @@ class Silence:
 
     seconds: float
     """Since the last sign of life."""
+    why: str = ""
+    """What is known of the reason: a refused key. Empty where nobody answers at all."""
+
+    def __str__(self) -> str:
+        known = f": {self.why}" if self.why else ""
+        return f"no word from the daemon for {self.seconds:.0f} s{known}"
 
 
 Item = Message | Gap | Silence

@@ -3,17 +3,19 @@
 import math
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import zmq
 
 from streamcls.client.cursor import CursorFile
 from streamcls.client.following import Follower, Start
-from streamcls.client.items import Item
+from streamcls.client.items import Item, Silence
 from streamcls.client.wanted import Wanted
 from streamcls.client.wiring import Wiring, keys_of, receive
 from streamcls.endpoints import replay_endpoint_of
 
+_DEAF_S = 15.0  # a connection silent for so long, and for three heartbeats, is begun anew
 _READS = 1000  # messages looked at between two looks at the clock
 
 
@@ -58,6 +60,12 @@ class Session:
             silence_s=silence_s,
             now_s=time.monotonic(),
         )
+        self._connected_s = time.monotonic()
+
+    @property
+    def refusal(self) -> str:
+        """Why the daemon does not let us in; empty where it does, or is not there."""
+        return self._wiring.refusal()
 
     @property
     def heard_s_ago(self) -> float:
@@ -89,21 +97,24 @@ class Session:
                 self._wiring.send(ask)
             if not self._read(now_s):
                 follower.tick(now_s)
+                if now_s >= self._deaf_s():
+                    self._connected_s = now_s
+                    self._wiring.connect_again()
                 break
         self._save_if_due()
-        return follower.ledger.take()
+        item = follower.ledger.take()
+        return replace(item, why=self.refusal) if isinstance(item, Silence) else item
 
     def waits_on(self) -> "zmq.Socket[bytes]":
         """The socket that has the next step."""
         return self._wiring.answers if self._follower.asks else self._wiring.published
 
-    def patience_ms(self, deadline_s: float | None) -> int | None:
-        """How long to wait for it at most; None: as long as it takes."""
+    def patience_ms(self, deadline_s: float | None) -> int:
+        """How long to wait for it at most."""
         due = [at for at in (deadline_s, self._follower.wake_s()) if at is not None]
+        due.append(self._deaf_s())
         if self._cursor and self._follower.ledger.moved:
             due.append(self._cursor.due_s())
-        if not due:
-            return None
         left_s = min(due) - time.monotonic()
         return max(0, math.ceil(1000 * left_s))  # not to wake before it is due
 
@@ -120,6 +131,10 @@ class Session:
                 self._save()
             finally:
                 self._cursor.close()
+
+    def _deaf_s(self) -> float:
+        patience_s = max(_DEAF_S, 3 * self._follower.heartbeat_s)
+        return max(self._follower.heard_s, self._connected_s) + patience_s
 
     def _read(self, now_s: float) -> bool:
         follower = self._follower

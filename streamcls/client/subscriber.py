@@ -99,6 +99,14 @@ class Subscriber:
         """Seconds since anything at all came from the daemon; its heartbeats keep it small."""
         return self._session.heard_s_ago
 
+    @property
+    def refusal(self) -> str:
+        """Why the daemon does not let this client in, such as its key; empty where it does.
+
+        After 15 s of silence it is tried again, so a key that is authorised late gets in too.
+        """
+        return self._session.refusal
+
     def commit(self) -> None:
         """Save now that all items handed out so far were processed, the last one too.
 

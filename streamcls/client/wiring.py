@@ -1,12 +1,14 @@
 """The two sockets of a subscriber. Connecting, and connecting again, is ZeroMQ's."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import zmq
 
 from streamcls.client.asking import Ask
+from streamcls.client.handshakes import Handshakes
 from streamcls.errors import StreamclsError
 from streamcls.keys import load_public, load_secret
 
@@ -40,13 +42,15 @@ class Wiring:
         queue_size: int,
         keys: Keys,
     ) -> None:
+        self._endpoint = endpoint
         self._replay_endpoint = replay_endpoint
         self._options = {**_OPTIONS, **keys}
         self.published = self._connect(zmq.SUB, endpoint, {zmq.RCVHWM: queue_size})
+        self._handshakes = Handshakes(self.published)
         try:
             self.answers = self._connect(zmq.DEALER, replay_endpoint, {})
         except StreamclsError:
-            self.published.close()
+            self._close_published()
             raise
         for prefix in prefixes:
             self.published.subscribe(prefix)
@@ -61,10 +65,24 @@ class Wiring:
         except zmq.Again:
             return
 
+    def refusal(self) -> str:
+        """Why the daemon turned the latest connection away; empty where it did not."""
+        return self._handshakes.refusal()
+
+    def connect_again(self) -> None:
+        """Connect for what is published once more: ZeroMQ gives up where a key was refused."""
+        with suppress(zmq.ZMQError):  # there is no connection to end
+            self.published.disconnect(self._endpoint)
+        self.published.connect(self._endpoint)
+
     def close(self) -> None:
         """Disconnect. Idempotent."""
-        self.published.close()
+        self._close_published()
         self.answers.close()
+
+    def _close_published(self) -> None:
+        self._handshakes.close()
+        self.published.close()
 
     def _connect(self, kind: int, endpoint: str, more: dict[int, int]) -> "zmq.Socket[bytes]":
         socket: zmq.Socket[bytes] = zmq.Context.instance().socket(kind)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from streamcls.events import Encoded, EventData, parse_topic
 from streamcls.history.walk import Kept
 
-_INSERT = "INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = "INSERT INTO messages VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)"
 _OPEN = "INSERT OR REPLACE INTO open_events VALUES (?, ?, ?)"
 _TAIL = "INSERT OR REPLACE INTO tails VALUES (?, ?, ?, ?)"
 
@@ -28,12 +28,11 @@ def register_run(
 
 def insert(connection: sqlite3.Connection, run: int, group: Sequence[Encoded]) -> None:
     """Write messages, what they open and end, and where their topics now end."""
-    (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM messages").fetchone()
     rows = []
     opened: dict[str, tuple[str, str, bytes]] = {}
     ended: list[tuple[str]] = []
     tails: dict[str, int] = {}
-    for number, message in enumerate(group, newest + 1):
+    for message in group:
         stream, kind = stream_and_kind(message.topic)
         payload, body, sequence = message.payload, message.body, message.sequence
         label = None
@@ -44,7 +43,7 @@ def insert(connection: sqlite3.Connection, run: int, group: Sequence[Encoded]) -
                 opened.pop(payload.event_id, None)
             else:
                 opened[payload.event_id] = (payload.event_id, stream, body)
-        rows.append((number, run, stream, kind, sequence, message.time.timestamp(), label, body))
+        rows.append((run, stream, kind, sequence, message.time.timestamp(), label, body))
         tails[message.topic] = sequence
     connection.executemany(_INSERT, rows)
     if ended:

@@ -111,13 +111,17 @@ class Publisher:
 
     def _serve(self) -> None:
         heartbeat_at = self._clock.monotonic_s() + self._heartbeat_s
+        look_at = 0.0
         over = False
         while not over:
             posts, over = self._next_group()
             self._publish(posts)
-            self._notice_subscribers()
-            if self._clock.monotonic_s() >= heartbeat_at:
-                heartbeat_at = self._clock.monotonic_s() + self._heartbeat_s
+            now = self._clock.monotonic_s()
+            if now >= look_at:
+                look_at = now + _TICK_S
+                self._notice_subscribers()
+            if now >= heartbeat_at:
+                heartbeat_at = now + self._heartbeat_s
                 self._send([self._encode(*message) for message in self._on_heartbeat()])
 
     def _next_group(self) -> tuple[list[_Post], bool]:
@@ -153,7 +157,9 @@ class Publisher:
             return
         self._record(group)
         for message in group:
-            self._socket.send_multipart(message.frames)
+            topic, body = message.frames
+            self._socket.send(topic, zmq.SNDMORE)
+            self._socket.send(body)
             self.published[kind_of(message.payload)] += 1
 
     def _notice_subscribers(self) -> None:

@@ -42,7 +42,7 @@ class Board:
     def take(self, item: Message | Gap | Silence) -> Text | None:
         """Note what came; returns the line that reports it where no board is drawn."""
         if isinstance(item, Silence):
-            return trouble_line(f"no word from the daemon for {item.seconds:.0f} s", self._now())
+            return trouble_line(str(item), self._now())
         if isinstance(item, Gap):
             return self._take_gap(item)
         row = self._rows.setdefault(item.subject, Row())
@@ -64,10 +64,15 @@ class Board:
         self._news.appendleft(("", line))
         return line
 
-    def render(self, width: int, height: int, silent_s: float = 0.0) -> Text:
-        """The picture, at most so large, after so many seconds without any word of the daemon."""
+    def render(self, width: int, height: int, silent_s: float = 0.0, refusal: str = "") -> Text:
+        """The picture, at most so large.
+
+        Args:
+            silent_s: since any word of the daemon.
+            refusal: why it does not let us in.
+        """
         problems = [Text(text, TROUBLE_STYLE) for text in self._problems[: max(1, height // 6)]]
-        head = [self._headline(silent_s), *problems]
+        head = [self._headline(silent_s, refusal), *problems]
         news_rows = max(1, height // 4 - 1)
         streams = self._stream_lines(width, max(1, height - len(head) - 1 - news_rows))
         rule = Text("── events and gaps, newest first ".ljust(width, "─"), style="dim")
@@ -103,10 +108,12 @@ class Board:
                 break
         self._news.appendleft((event.event_id, line))
 
-    def _headline(self, silent_s: float) -> Text:
+    def _headline(self, silent_s: float, refusal: str) -> Text:
         line = Text(self._title, style="bold", end="")
         line.append(": ")
-        if silent_s > SILENCE_S:
+        if refusal:
+            line.append(refusal, style=TROUBLE_STYLE)
+        elif silent_s > SILENCE_S:
             line.append(f"no word from the daemon for {silent_s:.0f} s", style=TROUBLE_STYLE)
         elif not self._rows:
             line.append("waiting for the daemon", style="not bold dim")

@@ -28,7 +28,8 @@ def follow(
         while patience_s is None or messages.heard_s_ago <= patience_s:
             now_s = time.monotonic()
             if live and now_s - drawn_s >= (_REDRAW_S if is_news else _IDLE_S):
-                live.update(board.render(*console.size, messages.heard_s_ago), refresh=True)
+                silent_s, refusal = messages.heard_s_ago, messages.refusal
+                live.update(board.render(*console.size, silent_s, refusal), refresh=True)
                 drawn_s, is_news = now_s, False
             try:
                 item = messages.receive(_REDRAW_S if is_news else _IDLE_S)

@@ -65,8 +65,8 @@ def status_line(stream: str, status: StatusData) -> Text:
 
 def gap_line(gap: Gap, noticed: datetime) -> Text:
     """What was missed for good, and why."""
-    if gap.last is None:
-        what = f"{_PLURALS[gap.kind]} of {gap.stream}, {gap.first} and on"
+    if gap.last is None:  # as after a crash, which left nobody who knows
+        what = f"{_PLURALS[gap.kind]} of {gap.stream} from {gap.first} on, if there were any"
     elif gap.first == gap.last:
         what = f"1 {_PLURALS[gap.kind][:-1]} of {gap.stream}, {gap.first}"
     else:
