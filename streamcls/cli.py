@@ -135,14 +135,17 @@ def finetune(
 
 @app.command()
 def check(config: ConfigPath) -> None:
-    """Validate a configuration file, its video files and its model file."""
+    """Validate a configuration file, its video files, its model file and its keys."""
     from streamcls.config import check_files, load_settings
+    from streamcls.keys import keys_to_serve
     from streamcls.models.backends import resolve_device
     from streamcls.models.bundle import load_bundle
     from streamcls.stream_line import decision_policies
 
     settings = load_settings(config)
     check_files(settings)
+    if settings.keys.secret and settings.keys.authorized:
+        keys_to_serve(Path(settings.keys.secret), Path(settings.keys.authorized))
     model = load_bundle(settings.model.path, resolve_device(settings.model.device))
     for stream in settings.streams:
         decision_policies(settings, stream, model)

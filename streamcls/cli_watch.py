@@ -135,15 +135,23 @@ class _Console(Console):
 
 @contextmanager
 def _ends_quietly() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and `| head` are how these commands end; none of them is an error."""
+    """Ctrl-C, SIGTERM and `| head` are how these commands end; none of them is an error.
+
+    Raises:
+        StreamclsError: what was found cannot be written.
+    """
+    if sys.stdout is None:
+        raise StreamclsError("standard output is closed; there is nowhere to write to")
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with suppress(KeyboardInterrupt):
             yield
             sys.stdout.flush()
-    except BrokenPipeError:
-        # `| head` has had enough. What Python still flushes at exit has nowhere to go.
+    except OSError as error:
+        # What Python still flushes at exit has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # `| head` has had enough
+            raise StreamclsError(f"cannot write: {error.strerror}") from None
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -153,9 +161,12 @@ def _print_json(messages: "Subscriber") -> None:
     from streamcls.client import Gap, Silence
     from streamcls.events import encode
 
+    told = ""
     while True:
+        if messages.trouble != told and (told := messages.trouble):
+            sys.stderr.write(f"streamcls: {told}\n")
         try:
-            item = messages.receive()
+            item = messages.receive(1.0)
         except ValueError as error:  # of another version, perhaps; what follows may be fine
             sys.stderr.write(f"streamcls: skipped a message: {error}\n")
             continue

@@ -16,7 +16,7 @@ from streamcls import __version__
 from streamcls.clock import Clock, SystemClock
 from streamcls.config import Settings, check_files
 from streamcls.delivery import Delivery
-from streamcls.errors import BindError, StreamclsError
+from streamcls.errors import StreamclsError
 from streamcls.events import EndReason, Payload, StatusData, utc
 from streamcls.frames import Prediction
 from streamcls.models.backends import Backend, TorchBackend, resolve_device, use_threads
@@ -33,16 +33,16 @@ log = logging.getLogger("streamcls")
 
 _TICK_S = 1.0  # how often the main loop looks for stale streams
 _WEDGED_S = 30.0  # an inference loop that has not come round for so long is not healthy
-_CAPTURE_STOP_S = 3.0  # a capture inside a blocking read may outlast this; its thread is left
-_DRAIN_STOP_S = 3.0
+# If all hang: captures and worker 4 s + delivery 5 + HTTP 0.5 < 10 as README says < TimeoutStopSec.
+_CAPTURE_STOP_S = 2.0  # a capture inside a blocking read may outlast this; its thread is left
+_DRAIN_STOP_S = 4.0  # the captures' time included
+_DELIVERY_STOP_S = 5.0
 _NEVER = StatusData(state="connecting", since=utc(0))  # of a stream that has not spoken yet
 
 
 @dataclass(frozen=True, slots=True)
 class _Stop:
-    """A notice that the run is over; with an error it failed."""
-
-    error: BaseException | None = None
+    """A notice that the run is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ class Daemon:
         self._clock = clock or SystemClock()
         self._boot_id = uuid.uuid4().hex[:12]
         self._notices: queue.SimpleQueue[_Stop | _Finished] = queue.SimpleQueue()
+        self._error: BaseException | None = None  # the first that ended a stage, also at the end
         self._stopping = False
         self._ready = False
         if settings.model.threads:
@@ -111,8 +112,8 @@ class Daemon:
         )
         try:
             self._http = self._http_server() if settings.http.enabled else None
-        except BindError:
-            self._delivery.join(0)
+        except BaseException:
+            self._delivery.join(_DELIVERY_STOP_S)
             raise
 
     @property
@@ -146,13 +147,13 @@ class Daemon:
         self._announce()
         try:
             self._start()
-            error = self._main_loop()
+            self._main_loop()
         finally:
             notify("STOPPING=1")
             self._shut_down()
-        if error:
-            log_fault("stopped", error)
-            raise StreamclsError(f"stopped by {type(error).__name__}; the log has its trace")
+        if self._error:
+            log_fault("stopped", self._error)
+            raise StreamclsError(f"stopped by {type(self._error).__name__}; the log has its trace")
         return self._verdict()
 
     def _start(self) -> None:
@@ -168,7 +169,7 @@ class Daemon:
         for line in self._lines.values():
             line.capture.start()
 
-    def _main_loop(self) -> BaseException | None:
+    def _main_loop(self) -> None:
         running = set(self._lines)
         while running:
             try:
@@ -178,29 +179,31 @@ class Daemon:
                     line.capture.check_stale(self._clock.monotonic_s())
                 continue
             if isinstance(notice, _Stop):
-                return notice.error
+                return
             running.discard(notice.stream)
-        return None
 
     def _shut_down(self) -> None:
         """Ask everyone to stop, then wait for all, from the sources to the socket."""
         self._stopping = True
         for line in self._lines.values():
             line.capture.stop()
-        deadline = self._clock.monotonic_s() + _CAPTURE_STOP_S
+        asked_s = self._clock.monotonic_s()
         for line in self._lines.values():
-            line.capture.join(max(0.0, deadline - self._clock.monotonic_s()))
+            line.capture.join(self._left_s(asked_s + _CAPTURE_STOP_S))
         self._backlog.close()
-        if not self._worker.join(_DRAIN_STOP_S):
+        if not self._worker.join(self._left_s(asked_s + _DRAIN_STOP_S)):
             log.warning("the inference worker did not finish in time")
         for name in self._lines:
             self._delivery.post(name, partial(self._goodbye, name))
         self._delivery.stop()
-        if not self._delivery.join(_DRAIN_STOP_S):
-            log.warning("the publishing thread did not finish in time")
+        if not self._delivery.join(_DELIVERY_STOP_S):
+            log.warning("publishing or replaying did not finish in time")
         if self._http:
             self._http.stop()
         log.info("stopped; messages published: %s", self._delivery.counts().published)
+
+    def _left_s(self, deadline_s: float) -> float:
+        return max(0.0, deadline_s - self._clock.monotonic_s())
 
     def _announce(self) -> None:
         manifest = self._model.manifest
@@ -277,7 +280,8 @@ class Daemon:
 
     def _thread_ended(self, error: BaseException | None) -> None:
         if error:
-            self._notices.put(_Stop(error))
+            self._error = self._error or error
+            self._notices.put(_Stop())
 
     def _unhealthy(self) -> str:
         if not self._ready:

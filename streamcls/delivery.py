@@ -15,11 +15,11 @@ import msgspec
 
 from streamcls.clock import Clock
 from streamcls.config import JournalSettings, KeySettings, PublishSettings, journal_path
-from streamcls.events import KINDS, Encoded, Payload, StatusData, Writer, topic
+from streamcls.events import KINDS, EventData, Payload, StatusData, Writer, topic
 from streamcls.history import History, Journal
 from streamcls.observe.logs import log_fault
 from streamcls.observe.metrics import DeliveryCounts
-from streamcls.pipeline.door import Door
+from streamcls.pipeline.door import CLOSE_S, Door
 from streamcls.pipeline.publish import Payloads, Publisher
 from streamcls.pipeline.replay import ReplayServer
 from streamcls.protocol import Answer, Request, SnapshotRequest
@@ -51,6 +51,7 @@ class Delivery:
         on_end: Callable[[BaseException | None], None],
     ) -> None:
         self._settings = publish
+        self._clock = clock
         self.status: dict[str, StatusData] = {}
         self._problems: list[str] = []
         self._writer = Writer(f"/streamcls/{socket.gethostname()}", boot_id)
@@ -70,45 +71,48 @@ class Delivery:
                 options=ReplayServer.OPTIONS,
             )
             self._journal = _journal(journal, boot_id, clock)
+            if self._journal:
+                undo.callback(self._journal.close, {})
+            self._history = History(
+                boot_id=boot_id,
+                streams=streams,
+                heartbeat_s=publish.heartbeat_s,
+                keep=publish.keep_predictions,
+                journal=self._journal,
+            )
+            self.endpoint = self._door.address_of(events)
+            self.replay_endpoint = self._door.address_of(replays)
+            self._publisher = Publisher(
+                socket=events,
+                writer=self._writer,
+                record=self._history.record,
+                clock=clock,
+                heartbeat_s=publish.heartbeat_s,
+                on_round=self._tell_of_problems,
+                on_heartbeat=self._heartbeat,
+                on_end=on_end,
+            )
+            self._replays = ReplayServer(
+                socket=replays,
+                respond=self._respond,
+                messages_per_s=publish.replay_rate,
+                clock=clock,
+                on_fault=log_fault,
+                on_end=on_end,
+            )
             undo.pop_all()
-        self._history = History(
-            boot_id=boot_id,
-            streams=streams,
-            heartbeat_s=publish.heartbeat_s,
-            keep=publish.keep_predictions,
-            journal=self._journal,
-            clock=clock,
-        )
-        self.endpoint = self._door.address_of(events)
-        self.replay_endpoint = self._door.address_of(replays)
-        self._publisher = Publisher(
-            socket=events,
-            writer=self._writer,
-            record=self._record,
-            clock=clock,
-            heartbeat_s=publish.heartbeat_s,
-            on_heartbeat=self._heartbeat,
-            on_end=on_end,
-        )
-        self._replays = ReplayServer(
-            socket=replays,
-            respond=self._respond,
-            messages_per_s=publish.replay_rate,
-            clock=clock,
-            on_fault=log_fault,
-            on_end=on_end,
-        )
 
     def start(self) -> None:
         """Start the threads. First goes out the end of what an earlier run left open."""
-        for stream, event in self._history.left_open():
-            end = msgspec.structs.replace(event, transition="end", reason="crash_recovered")
+        for stream, end in self._recovered_ends():
             self._publisher.post(stream, partial(list, [end]))
+        # No snapshot may tell of these as open: of a stream no longer configured, nothing that
+        # comes later would ever say that they are over.
+        self._publisher.post("", tuple, self._replays.start)
         self._door.start()
         if self._journal:
             self._journal.start()
         self._publisher.start()
-        self._replays.start()
 
     def wait_for_subscriber(self, cancelled: Callable[[], bool]) -> None:
         """Wait for the first subscriber as long as the settings say."""
@@ -137,12 +141,21 @@ class Delivery:
             self._journal.stop()
 
     def join(self, timeout_s: float) -> bool:
-        """Wait for the end and free the addresses; True if all ended in time."""
-        ended = self._publisher.join(timeout_s) & self._replays.join(timeout_s)
-        if self._journal:
-            ended &= self._journal.join(timeout_s)
-        self._history.close()
-        self._door.close()
+        """Wait for the end and free the addresses, all within the time; True if all ended in it.
+
+        Threads that hang share one half of it; what was sent has the rest to leave.
+        """
+        deadline_s = self._clock.monotonic_s() + timeout_s
+
+        def left_s(until_s: float) -> float:
+            return max(0.0, until_s - self._clock.monotonic_s())
+
+        ended = True
+        for thread in (self._publisher, self._replays, self._journal):
+            if thread:
+                ended &= thread.join(left_s(deadline_s - timeout_s / 2))
+        self._history.close(left_s(deadline_s - timeout_s / 2))
+        self._door.close(min(CLOSE_S, left_s(deadline_s)))
         return ended
 
     def counts(self) -> DeliveryCounts:
@@ -153,6 +166,7 @@ class Delivery:
             subscribers=self._door.subscribers,
             refused=dict(self._door.refused),
             replay_requests=dict(self._replays.requests),
+            replayed_messages=self._replays.messages,
             journal_errors=kept.journal_errors,
             journal_waiting=kept.journal_waiting,
             journal_lost=kept.journal_lost,
@@ -164,23 +178,30 @@ class Delivery:
             return self._history.snapshot(request)
         return self._history.replay(request)
 
+    def _recovered_ends(self) -> Iterator[tuple[str, EventData]]:
+        """The ends of what earlier runs left open, as far as it has become known since asked."""
+        for stream, event in self._history.left_open():
+            yield (
+                stream,
+                msgspec.structs.replace(event, transition="end", reason="crash_recovered"),
+            )
+
     # What follows runs on the publishing thread.
 
-    def _record(self, group: Sequence[Encoded]) -> None:
-        self._history.record(group)
-        problems = self._history.problems
-        if bool(problems) != bool(self._problems):
-            # Once when it begins and once when it is over; heartbeats carry it meanwhile.
+    def _tell_of_problems(self) -> Iterator[tuple[str, Payload]]:
+        """Every stream's status where a problem has begun, changed its kind or is over."""
+        before, self._problems = self._problems, self._history.problems
+        # What stands behind the kind are numbers, which heartbeats keep up to date.
+        if _kinds(before) != _kinds(self._problems):
             for stream, status in self.status.items():
-                self.post_status(stream, status)
-        self._problems = problems
+                yield stream, msgspec.structs.replace(status, problems=self._problems)
 
     def _note_status(self, stream: str, status: StatusData) -> Iterator[Payload]:
         self.status[stream] = status
         yield msgspec.structs.replace(status, problems=self._problems)
 
     def _heartbeat(self) -> Iterator[tuple[str, Payload]]:
-        self._problems = self._history.problems
+        yield from self._recovered_ends()
         for stream, status in self.status.items():
             newest = {
                 kind: self._writer.sequence(topic(stream, kind))
@@ -193,6 +214,10 @@ class Delivery:
                     status, heartbeat=True, sequences=newest, problems=self._problems
                 ),
             )
+
+
+def _kinds(problems: Sequence[str]) -> list[str]:
+    return [problem.partition(";")[0] for problem in problems]
 
 
 def _journal(settings: JournalSettings, boot_id: str, clock: Clock) -> Journal | None:

@@ -56,13 +56,17 @@ def is_private(endpoint: str) -> bool:
 def replay_endpoint_of(endpoint: str) -> str:
     """Where replays are answered unless told otherwise: the next port, or the path `.replay`.
 
+    Port 65535 has no next one; the one before it serves.
+
     >>> replay_endpoint_of("tcp://127.0.0.1:5599")
     'tcp://127.0.0.1:5600'
     """
     if endpoint.startswith("ipc://"):
         return endpoint + REPLAY_SUFFIX
     head, _, port = endpoint.rpartition(":")
-    return f"{head}:{int(port) + 1}" if port.isdigit() else endpoint
+    if not port.isdigit():
+        return endpoint
+    return f"{head}:{int(port) + 1 if int(port) < 65_535 else 65_534}"
 
 
 class IpcLock:

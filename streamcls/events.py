@@ -205,7 +205,6 @@ class Writer:
         kind = kind_of(data)
         name = topic(stream, kind)
         sequence = self._sequences.get(name, 0) + 1
-        self._sequences[name] = sequence
         message = CloudEvent(
             id=f"{self.boot_id}/{stream}/{kind}/{sequence}",
             source=self._source,
@@ -216,7 +215,9 @@ class Writer:
             sequence=sequence,
             data=data,
         )
-        return Encoded(name, sequence, time, data, _encoder.encode(message))
+        body = _encoder.encode(message)
+        self._sequences[name] = sequence  # a payload that cannot be encoded leaves no hole
+        return Encoded(name, sequence, time, data, body)
 
 
 def encode(message: Message) -> bytes:

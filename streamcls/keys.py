@@ -22,7 +22,7 @@ SECRET_SUFFIX = ".key_secret"
 
 _Z85_KEY = rb"[0-9A-Za-z.\-:+=^!/*?&<>()\[\]{}@%$#]{40}"  # 32 bytes
 _LINE = rb"-key[ \t]*=[ \t]*[\"']?(" + _Z85_KEY + rb")[\"']?[ \t\r]*$"
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _MAX_FILE_BYTES = 65_536  # a certificate may have metadata; one of ours has 250 bytes
 
 _PUBLIC_FILE = """\
@@ -63,10 +63,13 @@ def new_keys(folder: Path, name: str) -> tuple[Path, Path]:
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"{name!r} cannot name a key; use 1 to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`"
+            f"{name!r} cannot name a key; use 1 to 64 of A-Z, a-z, 0-9, `_`, `-` and, but for the"
+            " first, `.`"
         )
     public_path, secret_path = folder / f"{name}{PUBLIC_SUFFIX}", folder / f"{name}{SECRET_SUFFIX}"
     public, secret = (key.decode() for key in zmq.curve_keypair())
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is not a folder; name another one for the keys")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _write_new(public_path, 0o644, _PUBLIC_FILE.format(public=public))
@@ -91,15 +94,15 @@ def load_secret(path: Path) -> KeyPair:
         ConfigError: it cannot be read, others may read it, or it holds no pair of keys.
     """
     content, mode = _read(path)
-    # systemd hands credentials out by access lists, which show as group permissions.
-    if mode & 0o077 and not path.is_relative_to(os.environ.get("CREDENTIALS_DIRECTORY", "//")):
-        raise ConfigError(
-            f"{path} holds a secret and others may read it (mode {mode:04o}): chmod 600 {path}"
-        )
     public, secret = _key_in(content, b"public"), _key_in(content, b"secret")
     if not (public and secret and _belong_together(public, secret)):
         raise ConfigError(
             f"{path} is not a secret key file; `streamcls keys new` makes one (NAME{SECRET_SUFFIX})"
+        )
+    # systemd hands credentials out by access lists, which show as group permissions.
+    if mode & 0o077 and not path.is_relative_to(os.environ.get("CREDENTIALS_DIRECTORY", "//")):
+        raise ConfigError(
+            f"{path} holds a secret and others may read it (mode {mode:04o}): chmod 600 {path}"
         )
     return KeyPair(public=public, secret=secret)
 
@@ -168,6 +171,27 @@ class AuthorizedKeys:
                     log.warning("an authorised key is skipped: %s", error)
         self._unusable = unusable
         return frozenset(keys)
+
+
+def keys_to_serve(secret: Path, authorized: Path) -> tuple[KeyPair, AuthorizedKeys]:
+    """A daemon's own key and those of its clients.
+
+    Raises:
+        ConfigError: the key file or the folder cannot be used.
+    """
+    own = load_secret(secret)
+    try:
+        os.listdir(authorized)
+    except FileNotFoundError:
+        raise ConfigError(f"[keys] authorized: {authorized} does not exist; make it") from None
+    except OSError as error:
+        raise ConfigError(
+            f"[keys] authorized: cannot read the folder {authorized}: {error.strerror}"
+        ) from None
+    clients = AuthorizedKeys(authorized)
+    if not clients.current():
+        log.warning("nobody may connect yet: there is no client's .key file in %s", authorized)
+    return own, clients
 
 
 def _version(entry: os.DirEntry[str]) -> tuple[int, ...] | None:

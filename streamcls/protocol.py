@@ -15,9 +15,12 @@ A subscriber that misses nothing does this:
    missing last message. `missing` names what is gone for good.
 3. Another `bootid` is another run of the daemon: ask for a snapshot, then for a replay of every
    topic; it leads from the old run into the new one.
+
+A status is state, not a record: the newest one is in every snapshot and heartbeats repeat it, so
+statuses are never replayed. A replay of a status topic says where the topic stands and no more.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -91,18 +94,23 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="rep
     request: int
     topic: str
     through: Position | None
-    """Everything up to here is in this answer, or in `missing`. None: nothing was ever kept."""
+    """Everything up to here is in this answer, or in `missing`; of a status topic, which is never
+    replayed, neither. None: nothing was ever kept."""
     more: bool
     """Ask again, after `through`."""
     missing: list[Missing]
+
+
+Reason = Literal["malformed", "oversize", "unknown_topic", "unavailable"]
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="refusal"):
     """The answer to what is not a request."""
 
     request: int = 0
-    reason: str
-    """`malformed`, `oversize`, `unknown_topic` or `unavailable`."""
+    """The number of what was refused; 0 where it could not be read."""
+    reason: Reason
+    """`unavailable` may pass; ask again later. The others will not."""
     detail: str
 
 

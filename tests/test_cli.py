@@ -168,6 +168,22 @@ def test_check_says_what_it_found_fine(
     assert "yard" in out
 
 
+@pytest.mark.parametrize(
+    ("table", "named"),
+    [
+        ('[keys]\nsecret = "none"\nauthorized = "."\n', "cannot read the key file"),
+        ("[streams.decisions]\non_thresold = 0.5\n", "on_thresold"),
+        ("[streams.decisions.labels.fal]\non_threshold = 0.5\n", "streams[0].decisions.labels.fal"),
+    ],
+)
+def test_check_refuses_what_run_would_refuse(
+    call: Call, tmp_path: Path, model: Path, video: Path, table: str, named: str
+) -> None:
+    code, _, error = call("check", config(tmp_path, stream("yard", video) + table, model=model))
+    assert code == 2
+    assert named in one_line(code, error)
+
+
 def test_schema_prints_the_shipped_schema(call: Call) -> None:
     code, out, _ = call("schema")
     shipped = Path(cli.__file__).with_name("schema.json").read_text()

@@ -369,3 +369,18 @@ def test_with_keys_it_hears_a_daemon_that_only_lets_the_authorised_in(
         load.send(60)
         heard = listener.next(60)
     assert_complete(heard)
+
+
+def test_a_key_that_is_not_authorised_ends_it_with_a_clear_line(
+    program: Path, tmp_path: Path
+) -> None:
+    public, secret = new_keys(tmp_path, "daemon")
+    _, stranger = new_keys(tmp_path, "stranger")
+    (tmp_path / "clients").mkdir()
+    keys = f'secret = "{secret}"\nauthorized = "{tmp_path}/clients"'
+    settings = settings_file(tmp_path, endpoint=f"ipc://{tmp_path}/events", keys=keys)
+    options = ["--secret", str(stranger), "--server", str(public)]
+    with loading(settings) as load, started(program, load.endpoint, *options) as listener:
+        code, said = listener.end()
+    assert code == 1
+    assert "refuses this client's key" in said

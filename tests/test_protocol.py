@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import get_args
 
 import jsonschema
 import pytest
@@ -13,6 +14,7 @@ from streamcls.protocol import (
     Answer,
     Missing,
     Position,
+    Reason,
     Refusal,
     Replay,
     ReplayRequest,
@@ -55,7 +57,7 @@ answers: st.SearchStrategy[Answer] = st.one_of(
         more=st.booleans(),
         missing=st.lists(st.builds(Missing, st.text(), counts, st.none() | counts, counts)),
     ),
-    st.builds(Refusal, request=counts, reason=st.text(), detail=st.text()),
+    st.builds(Refusal, request=counts, reason=st.sampled_from(get_args(Reason)), detail=st.text()),
 )
 
 

@@ -29,10 +29,11 @@ APART = [
     ("client", "history"),
     ("stream_line", "finetune"),
 ]
-STAGES_MAY_SHARE = {"ring", "timeline"}  # parts of `windows`, which no other stage sees
+PARTS = {"windows": {"ring", "timeline"}, "door": {"census"}}  # which no other stage sees
 
 LIBRARIES = {
-    "zmq": {"pipeline/publish", "pipeline/replay", "pipeline/door", "client", "keys"},
+    "zmq": {"pipeline/publish", "pipeline/replay", "pipeline/door", "pipeline/census"}
+    | {"client", "keys"},
     "sqlite3": {"history"},
     "prometheus_client": {"observe/metrics"},
     "av": {"pipeline/sources", "finetune/reader", "finetune/camera_motion"},
@@ -101,7 +102,7 @@ def test_no_stage_imports_another() -> None:
         for name in imports(path):
             parts = name.split(".")
             if parts[:2] == ["streamcls", "pipeline"] and len(parts) > 2:
-                inside = parts[2] == stage or (stage == "windows" and parts[2] in STAGES_MAY_SHARE)
+                inside = parts[2] in {stage} | PARTS.get(stage, set())
                 assert inside, f"stage {stage} imports {name}"
 
 

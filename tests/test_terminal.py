@@ -353,6 +353,7 @@ class Scripted:
     """Stands in for a subscriber: hands out what it is given, then hears nothing for ever."""
 
     heard_s_ago = 0.0
+    trouble = ""
 
     def __init__(self, *items: Message | Gap | ValueError) -> None:
         self._items = list(items)

@@ -265,6 +265,17 @@ def test_with_the_right_keys_it_hears_a_daemon_that_asks_for_them(tmp_path: Path
             assert process.wait(PATIENCE_S) == 0
 
 
+def test_who_has_no_key_is_told_so_on_the_board_and_in_pipes(tmp_path: Path) -> None:
+    keys = KeySettings(
+        secret=str(new_keys(tmp_path, "daemon")[1]), authorized=str(tmp_path / "clients")
+    )
+    (tmp_path / "clients").mkdir()
+    with publishing(tmp_path, keys=keys) as daemon, watching(*daemon.address) as process:
+        assert process.stdout
+        assert "wants keys" in process.stdout.readline()
+        process.terminate()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -340,6 +351,20 @@ def test_events_find_the_journal_of_a_configuration(journal: Path) -> None:
     )
     code, out, _ = streamcls("events", "--config", config)
     assert (code, out.count("\n")) == (0, 3)
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_what_cannot_be_written_is_said_in_one_line(journal: Path, form: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "streamcls", "events", "--journal", str(journal), *form],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "streamcls: cannot write: No space left on device\n"
 
 
 def test_the_journal_is_where_systemd_or_the_user_keeps_state(

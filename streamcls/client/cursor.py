@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from streamcls.errors import StreamclsError
+from streamcls.events import parse_topic
 from streamcls.protocol import Position
 
 SAVE_EVERY_S = 0.5
@@ -21,6 +22,9 @@ class _File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class CursorFile:
     """One consumer's positions by topic, on disk. Holds a lock on `<file>.lock` until closed.
+
+    Attributes:
+        positions: as found; None where there was no file yet.
 
     Raises:
         StreamclsError: another process holds it, it is damaged, or the folder cannot be written.
@@ -35,7 +39,6 @@ class CursorFile:
         except StreamclsError:
             self.close()
             raise
-        """As found; None where there was no file yet."""
 
     def due_s(self) -> float:
         """When it may be saved again, on the clock that `save` was told."""
@@ -67,7 +70,10 @@ class CursorFile:
 
     def _load(self) -> dict[str, Position] | None:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=_File).positions
+            positions = msgspec.json.decode(self._path.read_bytes(), type=_File).positions
+            for name in positions:
+                parse_topic(name)
+            return positions
         except FileNotFoundError:
             return None
         except OSError as error:

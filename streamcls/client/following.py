@@ -12,24 +12,19 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from streamcls.client.asking import Ask, Asker
-from streamcls.client.items import Silence
 from streamcls.client.ledger import BEFORE_ALL, Ledger
 from streamcls.client.present import Present
-from streamcls.client.reading import Heard, Spoiled, read
+from streamcls.client.quiet import Quiet
+from streamcls.client.reading import Heard, Spoiled, read, read_answer
 from streamcls.client.replaying import take_replay
+from streamcls.client.runs import Runs
 from streamcls.client.wanted import Channel, Wanted
 from streamcls.events import Message, StatusData, topic
-from streamcls.protocol import (
-    Position,
-    Refusal,
-    Replay,
-    ReplayRequest,
-    Snapshot,
-    SnapshotRequest,
-    decode_answer,
-)
+from streamcls.protocol import Position, Refusal, Replay, ReplayRequest, Snapshot, SnapshotRequest
 
 Start = Literal["snapshot", "earliest", "now"]
+
+_SNAPSHOT_AGAIN_S = 60.0  # each try holds live messages back for a moment
 
 
 class Follower:
@@ -37,7 +32,7 @@ class Follower:
 
     Attributes:
         ledger: what is to be handed out, and the positions.
-        heard_s: when anything last came from the daemon, monotonic.
+        quiet: since when nothing came from the daemon.
         heartbeat_s: how often the daemon says that it will speak; 0 until it did.
     """
 
@@ -55,22 +50,20 @@ class Follower:
         Args:
             start: where topics begin that `positions` does not know.
             positions: where the consumer stands, by topic.
-            silence_s: report a silence each time it has lasted so long.
+            silence_s: as `Quiet`.
         """
         self.ledger = Ledger(wanted, positions)
-        self.heard_s = now_s
+        self.quiet = Quiet(silence_s, now_s)
         self.heartbeat_s = 0.0
         self._present = Present(wanted, self.ledger)
         self._wanted = wanted
         self._start = start
-        self._silence_s = silence_s
-        self._silent_at_s = now_s + (silence_s or 0.0)
         self._asker = Asker()
         self._snapshot_due = True
+        self._snapshot_again_s = 0.0  # when to ask anew for one that was not answered
         self._joined = False  # whether a snapshot ever came
-        self._run: str | None = None
+        self._runs = Runs()
         self._whole_run = False  # whether a snapshot says which topics the run began with
-        self._earlier = {BEFORE_ALL.bootid}
         self._joining: dict[str, int] = {}  # by topic, the last that the snapshot handed out
         self._behind: dict[str, Position] = {}  # topics to catch up, and up to where
         self._held: Heard | None = None  # waits until what comes before it is there
@@ -85,11 +78,16 @@ class Follower:
         """Whether what is published may be read now."""
         return not (self._snapshot_due or self._behind or self._held) and self.ledger.empty
 
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the daemon is there and its replay endpoint does not answer."""
+        return self._asker.is_deaf
+
     def wake_s(self) -> float | None:
         """When `tick` is due, if nothing comes before."""
-        if self.asks:
-            return self._asker.deadline_s
-        return self._silent_at_s if self._silence_s else None
+        again_s = self._snapshot_again_s if self._lacks_snapshot else None
+        due = (self.quiet.due_s, self._asker.deadline_s, again_s)
+        return min((at for at in due if at is not None), default=None)
 
     def request(self, now_s: float) -> Ask | None:
         """What is to be sent now, if anything is."""
@@ -105,19 +103,23 @@ class Follower:
                 self._asker.ask(ReplayRequest(topic=name, after=after, to=to), now_s)
         return self._asker.outgoing()
 
-    def tick(self, now_s: float) -> None:
-        """Notice what did not come in time."""
-        deadline_s = self._asker.deadline_s
-        if deadline_s is not None:
-            if now_s >= deadline_s and not self._asker.again(now_s):
-                self._give_up()
-        elif self._silence_s and now_s >= self._silent_at_s and self.ledger.empty:
-            self._silent_at_s = now_s + self._silence_s
-            self.ledger.show(Silence(now_s - self.heard_s))
+    def tick(self, now_s: float, *, connected: bool, waiting: bool) -> None:
+        """Notice what did not come in time.
+
+        Args:
+            connected: whether the daemon is there.
+            waiting: whether something published waits to be read.
+        """
+        if self._lacks_snapshot and now_s >= self._snapshot_again_s:
+            self._snapshot_due = True
+        if self._asker.is_late(now_s) and not self._asker.again(now_s, connected=connected):
+            self._give_up(now_s)
+        if self.ledger.empty and not waiting and (silence := self.quiet.report(now_s)):
+            self.ledger.show(silence)
 
     def hear(self, frames: Sequence[bytes], now_s: float) -> None:
         """Take what was published."""
-        self._sign_of_life(now_s)
+        self.quiet.hear(now_s)
         try:
             heard = read(self._wanted, frames)
         except ValueError as error:
@@ -128,20 +130,17 @@ class Follower:
 
     def answer(self, frames: Sequence[bytes], now_s: float) -> None:
         """Take what was answered. What answers no open request is left aside."""
-        self._sign_of_life(now_s)
+        self.quiet.hear(now_s)
         try:
-            head = decode_answer(frames[0])
-            if len(frames) % 2 == 0:
-                raise ValueError(f"not an answer: it has {len(frames)} frames; expected 1 + 2 n")
-        except (ValueError, RecursionError) as error:
-            self.ledger.show(ValueError(str(error)))
+            head, messages = read_answer(frames)
+        except ValueError as error:
+            self.ledger.show(error)
             return
         if not self._asker.is_answer(head):
             return
         asked = self._asker.request
-        messages = [frames[at : at + 2] for at in range(1, len(frames), 2)]
         if isinstance(head, Refusal):
-            self._refused(head)
+            self._refused(head, now_s)
         elif isinstance(head, Snapshot) and isinstance(asked, SnapshotRequest):
             self._asker.answered()
             self._join(head, messages)
@@ -149,14 +148,10 @@ class Follower:
             self._replay(asked, head, messages)
         self._go_on()
 
-    def _sign_of_life(self, now_s: float) -> None:
-        self.heard_s = now_s
-        self._silent_at_s = now_s + (self._silence_s or 0.0)
-
     def _place(self, heard: Heard) -> None:
         channel, message = heard
-        if message.bootid != self._run:
-            if message.bootid not in self._earlier:
+        if message.bootid != self._runs.present:
+            if message.bootid not in self._runs.earlier:
                 self._held, self._snapshot_due = heard, True
             return
         if channel.kind == "status":
@@ -165,7 +160,7 @@ class Follower:
         name, sequence = channel.topic, message.sequence
         position = self.ledger.positions.get(name)
         if position is None:
-            position = Position(message.bootid, 0 if self._whole_run else sequence - 1)
+            position = self._beginning(message.bootid, sequence - 1)
             self.ledger.positions[name] = position
         if position.bootid != message.bootid or sequence > position.sequence + 1:
             self._held = heard
@@ -190,11 +185,23 @@ class Follower:
             name, target = topic(stream, kind), Position(bootid, newest)
             position = self.ledger.positions.get(name)
             if position is None:
-                start = Position(bootid, 0 if self._whole_run else newest)
-                self.ledger.move(name, start)
-                position = start
+                position = self._beginning(bootid, newest)
+                self.ledger.begin(name, position)
             if position.bootid != bootid or position.sequence < newest:
                 self._lag(name, target)
+
+    def _beginning(self, bootid: str, before: int) -> Position:
+        """Where a topic begins that was not heard of yet."""
+        if self._whole_run:
+            return Position(bootid, 0)
+        # Without the snapshot nobody knows what there was: it is asked for, or told as a gap.
+        is_all_wanted = self._joined or self._start == "earliest"
+        return BEFORE_ALL if is_all_wanted else Position(bootid, before)
+
+    @property
+    def _lacks_snapshot(self) -> bool:
+        due = self._whole_run or self._snapshot_due or self.asks
+        return not due and self._runs.present is not None
 
     def _lag(self, name: str, target: Position) -> None:
         self._behind[name] = target
@@ -219,24 +226,14 @@ class Follower:
                 continue
             if position is None and not first:
                 self.ledger.positions[name] = BEFORE_ALL  # it is new: all of it is news
-            if not (
-                position
-                and position.bootid == target.bootid
-                and position.sequence >= target.sequence
-            ):
+            if not position or position.bootid != head.bootid or position.sequence < sequence:
                 self._behind[name] = target
         for name in self.ledger.positions.keys() - head.sequences.keys():
             self._behind[name] = Position(head.bootid, 0)
 
     def _enter(self, bootid: str) -> None:
-        """Note that this run is the present one, and every other that was met is over."""
-        self._earlier.update(position.bootid for position in self.ledger.positions.values())
-        if self._held:
-            self._earlier.add(self._held[1].bootid)
-        if self._run:
-            self._earlier.add(self._run)
-        self._earlier.discard(bootid)
-        self._run = bootid
+        met = [position.bootid for position in self.ledger.positions.values()]
+        self._runs.enter(bootid, [*met, self._held[1].bootid] if self._held else met)
         self._joining.clear()
 
     def _replay(
@@ -246,7 +243,7 @@ class Follower:
         if head.topic != asked.topic or leads_nowhere:
             return  # as good as no answer
         self._asker.answered()
-        take_replay(self.ledger, self._wanted, head, messages, earlier=self._earlier)
+        take_replay(self.ledger, self._wanted, head, messages, earlier=self._runs.earlier)
         if not (head.more and head.through):
             self._arrive(head.topic)
 
@@ -255,18 +252,18 @@ class Follower:
         target, position = self._behind.pop(name), self.ledger.positions.get(name)
         if position is None:
             self.ledger.move(name, target)
-        elif position.bootid == target.bootid or position.bootid in self._earlier:
+        elif position.bootid == target.bootid or position.bootid in self._runs.earlier:
             self.ledger.reach(name, target, "expired", tail=False)
         else:
             self._snapshot_due = True  # it led into a run that was not heard of yet
 
-    def _refused(self, refusal: Refusal) -> None:
+    def _refused(self, refusal: Refusal, now_s: float) -> None:
         if refusal.reason == "unavailable":
             return  # for the moment; asked again when the answer is overdue
         request = self._asker.request
         self._asker.answered()
         if not isinstance(request, ReplayRequest):
-            self._go_without_snapshot()
+            self._go_without_snapshot(now_s)
             return
         name, target = request.topic, self._behind.pop(request.topic)
         is_gone = refusal.reason == "unknown_topic"
@@ -274,17 +271,18 @@ class Follower:
         if is_gone and target.sequence == 0:
             self.ledger.move(name, None)
 
-    def _give_up(self) -> None:
+    def _give_up(self, now_s: float) -> None:
         if self._snapshot_due:
-            self._go_without_snapshot()
+            self._go_without_snapshot(now_s)
         else:
             for name, target in self._behind.items():
                 self.ledger.reach(name, target, "unanswered", tail=True)
             self._behind.clear()
         self._go_on()
 
-    def _go_without_snapshot(self) -> None:
+    def _go_without_snapshot(self, now_s: float) -> None:
         self._snapshot_due = False
+        self._snapshot_again_s = now_s + _SNAPSHOT_AGAIN_S
         if self._held:
             self._enter(self._held[1].bootid)
             self._whole_run = False

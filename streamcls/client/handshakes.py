@@ -16,19 +16,29 @@ _TOLD[zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL] = _TOLD[zmq.EVENT_HANDSHAKE_FAILED_P
 
 
 class Handshakes:
-    """Watches how one socket's connections begin. For the socket's own thread."""
+    """Watches how one socket's connection begins and ends. For the socket's own thread."""
 
     def __init__(self, watched: "zmq.Socket[bytes]") -> None:
         self._watched = watched
-        self._monitor = watched.get_monitor_socket(sum(_TOLD))
+        self._monitor = watched.get_monitor_socket(sum(_TOLD) | zmq.EVENT_DISCONNECTED)
         self._refusal = ""
+        self._connected = False
 
     def refusal(self) -> str:
         """Why the latest connection was turned away; empty where it was not."""
-        while not self._monitor.closed and self._monitor.poll(0):
-            event = parse_monitor_message(self._monitor.recv_multipart())
-            self._refusal = _TOLD.get(event["event"], self._refusal)
+        self._look()
         return self._refusal
+
+    def connected(self) -> bool:
+        """Whether there is a connection, and its other end answers ZeroMQ's heartbeats."""
+        self._look()
+        return self._connected
+
+    def _look(self) -> None:
+        while not self._monitor.closed and self._monitor.poll(0):
+            event = parse_monitor_message(self._monitor.recv_multipart())["event"]
+            self._refusal = _TOLD.get(event, self._refusal)
+            self._connected = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
 
     def close(self) -> None:
         """Stop watching, before the socket is closed. Idempotent."""

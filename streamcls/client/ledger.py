@@ -70,6 +70,13 @@ class Ledger:
         """Queue what moves no position."""
         self._entries.append(_Entry(item))
 
+    def begin(self, name: str, position: Position) -> None:
+        """Start a topic that was not followed before."""
+        if position == BEFORE_ALL:
+            self.positions[name] = position
+        else:
+            self.move(name, position)
+
     def move(self, name: str, position: Position | None) -> None:
         """Go to a position without anything to hand out; None forgets the topic."""
         if position is None:

@@ -7,6 +7,7 @@ import msgspec
 
 from streamcls.client.wanted import Channel, Wanted
 from streamcls.events import Message, decode
+from streamcls.protocol import Answer, decode_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +47,18 @@ def read(wanted: Wanted, frames: Sequence[bytes]) -> Heard | None:
     except (ValueError, RecursionError):
         raise spoiled from None
     return channel, Spoiled(number.bootid, number.sequence, spoiled)
+
+
+def read_answer(frames: Sequence[bytes]) -> tuple[Answer, list[Sequence[bytes]]]:
+    """The head of an answer, and the messages that follow it as pairs of frames.
+
+    Raises:
+        ValueError: it is not an answer.
+    """
+    try:
+        head = decode_answer(frames[0])
+    except RecursionError as error:
+        raise ValueError(f"not an answer: {error}") from None
+    if len(frames) % 2 == 0:
+        raise ValueError(f"not an answer: it has {len(frames)} frames; expected 1 + 2 n")
+    return head, [frames[at : at + 2] for at in range(1, len(frames), 2)]

@@ -9,6 +9,7 @@ import zmq
 
 from streamcls.client.asking import Ask
 from streamcls.client.handshakes import Handshakes
+from streamcls.endpoints import check_endpoint
 from streamcls.errors import StreamclsError
 from streamcls.keys import load_public, load_secret
 
@@ -43,23 +44,25 @@ class Wiring:
         keys: Keys,
     ) -> None:
         self._endpoint = endpoint
-        self._replay_endpoint = replay_endpoint
+        self.replay_endpoint = replay_endpoint
         self._options = {**_OPTIONS, **keys}
         self.published = self._connect(zmq.SUB, endpoint, {zmq.RCVHWM: queue_size})
-        self._handshakes = Handshakes(self.published)
+        self._hearing = Handshakes(self.published)
         try:
             self.answers = self._connect(zmq.DEALER, replay_endpoint, {})
         except StreamclsError:
             self._close_published()
             raise
+        self._asking = Handshakes(self.answers)
         for prefix in prefixes:
             self.published.subscribe(prefix)
 
     def send(self, ask: Ask) -> None:
         """Send a request; never blocks. What cannot go out goes unanswered."""
-        if ask.fresh:
-            self.answers.close()
-            self.answers = self._connect(zmq.DEALER, self._replay_endpoint, {})
+        if ask.again and not self._asking.connected():
+            self._close_answers()  # with what waits in it
+            self.answers = self._connect(zmq.DEALER, self.replay_endpoint, {})
+            self._asking = Handshakes(self.answers)
         try:
             self.answers.send(ask.body, zmq.NOBLOCK)
         except zmq.Again:
@@ -67,28 +70,46 @@ class Wiring:
 
     def refusal(self) -> str:
         """Why the daemon turned the latest connection away; empty where it did not."""
-        return self._handshakes.refusal()
+        return self._hearing.refusal()
+
+    def connected(self) -> bool:
+        """Whether the daemon is there."""
+        return self._hearing.connected()
+
+    def hang_up(self) -> None:
+        """End the connection for what is published: where it is refused, ZeroMQ gives up for ever,
+        or, as with the key of another daemon, tries again many times a second."""
+        with suppress(zmq.ZMQError):  # there is none
+            self.published.disconnect(self._endpoint)
 
     def connect_again(self) -> None:
-        """Connect for what is published once more: ZeroMQ gives up where a key was refused."""
-        with suppress(zmq.ZMQError):  # there is no connection to end
-            self.published.disconnect(self._endpoint)
+        """Begin that connection anew."""
+        self.hang_up()
         self.published.connect(self._endpoint)
 
     def close(self) -> None:
         """Disconnect. Idempotent."""
         self._close_published()
-        self.answers.close()
+        self._close_answers()
 
     def _close_published(self) -> None:
-        self._handshakes.close()
+        self._hearing.close()
         self.published.close()
 
+    def _close_answers(self) -> None:
+        self._asking.close()
+        self.answers.close()
+
     def _connect(self, kind: int, endpoint: str, more: dict[int, int]) -> "zmq.Socket[bytes]":
+        try:
+            check_endpoint("endpoint" if kind == zmq.SUB else "replay_endpoint", endpoint)
+        except ValueError as error:
+            raise StreamclsError(str(error)) from None
         socket: zmq.Socket[bytes] = zmq.Context.instance().socket(kind)
         try:
             for option, value in (*self._options.items(), *more.items()):
                 socket.set(option, value)
+            socket.set(zmq.IPV6, int("[" in endpoint))
             socket.connect(endpoint)
         except zmq.ZMQError as error:
             socket.close()

@@ -111,6 +111,8 @@ class PublishSettings(Section, frozen=True):
     def __post_init__(self) -> None:
         check_endpoint("endpoint", self.endpoint)
         check_endpoint("replay_endpoint", self.replay)
+        if self.endpoint == self.replay and not self.endpoint.endswith(":*"):
+            raise ValueError(f"`endpoint` and `replay_endpoint` are both {self.endpoint}")
 
     @property
     def replay(self) -> str:
@@ -223,9 +225,14 @@ class Settings(Section, frozen=True):
             if stream.id in seen:
                 raise ValueError(f"stream id {stream.id!r} is used twice; ids must differ")
             seen.add(stream.id)
+        endpoints = (self.publish.endpoint, self.publish.replay)
+        for endpoint in endpoints:
+            port = endpoint.rpartition(":")[2]
+            if endpoint.startswith("tcp:") and self.http.enabled and port == str(self.http.port):
+                raise ValueError(f"`http.port`: {endpoint} has the same port; choose another")
         if self.keys.enabled or self.publish.anyone_may_listen:
             return
-        for endpoint in (self.publish.endpoint, self.publish.replay):
+        for endpoint in endpoints:
             if not is_private(endpoint):
                 raise ValueError(
                     f"`publish`: {endpoint} can be reached from other machines and there are no"

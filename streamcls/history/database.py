@@ -1,4 +1,4 @@
-"""The journal's file: its tables, how it is opened, and every statement that reads it."""
+"""The journal's tables, how its file is opened, and the statements that answer replays."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -10,13 +10,14 @@ from urllib.parse import quote
 from streamcls.history.walk import Found, Place, Run
 
 SCHEMA_VERSION = 1
+_APPLICATION_ID = 0x73747263  # "strc"
 _SCHEMA = """
 CREATE TABLE runs (
     run INTEGER PRIMARY KEY,
     bootid TEXT NOT NULL UNIQUE,
     started REAL NOT NULL,
     predictions INTEGER NOT NULL,    -- whether they were journaled, too
-    tails_known INTEGER NOT NULL     -- of every topic: it ended cleanly
+    tails_known INTEGER NOT NULL     -- 1: of every topic; 0: of journaled ones; -1: of none
 );
 CREATE TABLE tails (                 -- the newest sequence of a topic; outlives its messages
     run INTEGER NOT NULL,
@@ -68,20 +69,34 @@ def connect(path: Path, *, power_safe: bool, wal_bytes: int) -> sqlite3.Connecti
         path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
     )
     try:
+        version = _version(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if power_safe else 'NORMAL'}")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute(f"PRAGMA journal_size_limit = {wal_bytes}")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
-            script = f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};COMMIT;"
+            script = (
+                f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version = {SCHEMA_VERSION};"
+                f"PRAGMA application_id = {_APPLICATION_ID};COMMIT;"
+            )
             connection.executescript(script)
-        elif version != SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(f"its format {version} is not {SCHEMA_VERSION}")
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """The tables' format, 0 before there are any; refuses another program's file unchanged."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    ours = application == _APPLICATION_ID or (application == 0 and version and "runs" in tables)
+    if not ours and (application or version or tables):
+        raise sqlite3.DatabaseError("it is another program's database")
+    if version not in (0, SCHEMA_VERSION):
+        raise sqlite3.DatabaseError(f"its format {version} is not {SCHEMA_VERSION}")
+    return int(version)
 
 
 @contextmanager
@@ -105,7 +120,7 @@ def runs_of(connection: sqlite3.Connection, stream: str, kind: str) -> list[RunR
     found = []
     for number, bootid, predictions, tails_known, last in rows:
         journaled = kind == "event" or (kind == "prediction" and predictions)
-        known = tails_known or journaled
+        known = tails_known == 1 or (tails_known == 0 and journaled)
         found.append(RunRow(number, Run(bootid, (last or 0) if known else None)))
     return found
 

@@ -60,7 +60,10 @@ def _found(
             yield from (body for _, body in rows)
             after = rows[-1][0] if rows else None
     except sqlite3.Error as error:
-        raise ConfigError(f"cannot read the journal {path}: {error}") from None
+        advice = (
+            "copy it with its -wal into a folder that you may write, and name it with --journal"
+        )
+        raise ConfigError(f"cannot read the journal {path}: {error}; {advice}") from None
 
 
 def _among(column: str, values: Sequence[str]) -> str:

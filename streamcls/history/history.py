@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from streamcls.clock import Clock
+from streamcls.errors import StreamclsError
 from streamcls.events import KINDS, Encoded, EventData, decode, parse_topic, topic
 from streamcls.history import database
 from streamcls.history.journal import Journal
@@ -46,26 +46,28 @@ class History:
         heartbeat_s: float,
         keep: int,
         journal: Journal | None,
-        clock: Clock,  # noqa: ARG002
     ) -> None:
         self._boot_id = boot_id
         self._heartbeat_s = heartbeat_s
         self._journal = journal
         self._topics = [topic(stream, kind) for stream in streams for kind in KINDS]
         self._left_open: list[tuple[str, EventData]] = []
-        opened: dict[str, Kept] = {}
+        self._earlier_unread = journal is not None
+        self._memory = Memory(keep, {})
         if journal:
-            self._read_earlier(journal, opened)
-        self._memory = Memory(keep, opened)
-        if journal:
+            self._read_earlier(journal)
             journal.open_events = self._memory.open_events
 
     def left_open(self) -> list[tuple[str, EventData]]:
         """Stream and newest data of each event that an earlier run started and did not end.
 
+        Each is given once: ask again from time to time, as a disk may be readable only later.
         Record an end for each, with the reason `crash_recovered`: that closes it.
         """
-        return list(self._left_open)
+        if self._earlier_unread and self._journal and not self._journal.problem:
+            self._read_earlier(self._journal)
+        left, self._left_open = self._left_open, []
+        return left
 
     def record(self, group: Sequence[Encoded]) -> None:
         """Keep messages: journaled ones on disk, in one transaction, then all in memory.
@@ -103,7 +105,7 @@ class History:
 
         Raises:
             ValueError: the topic is none of this protocol.
-            sqlite3.Error: the journal was needed and could not be read.
+            StreamclsError: the journal was needed and could not be read.
         """
         _, kind = parse_topic(request.topic)
         last, ring = self._memory.tail(request.topic)
@@ -123,7 +125,12 @@ class History:
         if self._journal is None or in_memory:
             return _answer(request, [present], [(Place(0, at), body) for at, body in ring])
         late = [(item.sequence, item.body) for item in self._journal.waiting(request.topic)]
-        earlier, found = self._on_disk(self._journal, request)
+        try:
+            earlier, found = self._on_disk(self._journal, request)
+        except sqlite3.Error as error:
+            self._journal.reading_failed(error)
+            path = self._journal.path
+            raise StreamclsError(f"journal: {path} cannot be read: {error}; ask again") from None
         runs = [*earlier, present]
         here = len(earlier)
         found += [(Place(here, at), body) for at, body in [*late, *ring]]
@@ -133,7 +140,8 @@ class History:
     def problems(self) -> list[str]:
         """What is wrong, a line each, for an operator."""
         problem = self._journal.problem if self._journal else ""
-        return [problem] if problem else []
+        unread = "journal: events that earlier runs left open are not ended yet"
+        return [line for line in (problem, unread if self._earlier_unread else "") if line]
 
     @property
     def stats(self) -> HistoryStats:
@@ -143,31 +151,35 @@ class History:
             return HistoryStats(0, 0, 0, 0)
         return HistoryStats(journal.errors, journal.waits, journal.lost, journal.file_bytes)
 
-    def close(self) -> None:
-        """End the run cleanly. Idempotent."""
+    def close(self, timeout_s: float = 2.0) -> None:
+        """End the run cleanly, or give up on a stuck disk after `timeout_s`. Idempotent."""
         if self._journal:
-            self._journal.close(self._memory.sequences())
+            self._journal.close(self._memory.sequences(), timeout_s=timeout_s)
 
-    def _read_earlier(self, journal: Journal, opened: dict[str, Kept]) -> None:
-        """Note what earlier runs left. A file that cannot be read leaves nothing."""
+    def _read_earlier(self, journal: Journal) -> None:
+        """Note what earlier runs left. A file that cannot be read is read later."""
         try:
             with database.reading(journal.path) as connection:
                 left = database.open_events(connection)
                 streams = database.event_streams(connection)
         except sqlite3.Error as error:
-            log.warning("journal: %s: what earlier runs left is unread: %s", journal.path, error)
+            journal.reading_failed(error)
+            log.debug("journal: %s: what earlier runs left is unread: %s", journal.path, error)
             return
+        self._earlier_unread = False
+        opened: dict[str, Kept] = {}
         self._topics += [topic(stream, "event") for stream in streams]
         for event_id, stream, body in left:
             name = topic(stream, "event")
             try:
-                data = decode(name.encode(), body).data
+                message = decode(name.encode(), body)
             except ValueError as error:
                 log.warning("journal: %s: open event %s: %s", journal.path, event_id, error)
                 continue
-            if isinstance(data, EventData):
-                self._left_open.append((stream, data))
+            if isinstance(message.data, EventData) and message.bootid != self._boot_id:
+                self._left_open.append((stream, message.data))
                 opened[event_id] = Kept(name, body)
+        self._memory.add_open(opened)
 
     def _on_disk(self, journal: Journal, request: ReplayRequest) -> tuple[list[Run], list[Found]]:
         """The topic's earlier runs, and its messages there and, one index on, of this run."""

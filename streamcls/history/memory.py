@@ -58,6 +58,11 @@ class Memory:
         with self._lock:
             return dict(self._open)
 
+    def add_open(self, events: Mapping[str, Kept]) -> None:
+        """Take in what earlier runs left open, where it is learnt late."""
+        with self._lock:
+            self._open.update(events)
+
     def _note(self, message: Encoded) -> None:
         topic, payload = message.topic, message.payload
         if topic not in self._rings:

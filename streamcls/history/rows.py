@@ -26,6 +26,15 @@ def register_run(
     return int(row[0])
 
 
+def mark_incomplete(connection: sqlite3.Connection, present: int) -> None:
+    """Note that nobody knows where the run before this one ended."""
+    connection.execute(
+        "UPDATE runs SET tails_known = -1 WHERE tails_known = 0"
+        " AND run = (SELECT max(run) FROM runs WHERE run < ?)",
+        (present,),
+    )
+
+
 def insert(connection: sqlite3.Connection, run: int, group: Sequence[Encoded]) -> None:
     """Write messages, what they open and end, and where their topics now end."""
     rows = []

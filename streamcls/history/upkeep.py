@@ -4,6 +4,7 @@ import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 _BATCH = 100  # messages per transaction: a few milliseconds
 _EMPTY_RUNS = 10_000  # older ones of which nothing is left are forgotten
@@ -31,7 +32,7 @@ def used_bytes(connection: sqlite3.Connection) -> int:
     return int((pages - free) * page_bytes)
 
 
-def trim(connection: sqlite3.Connection, *, before_utc_s: float, max_bytes: int, run: int) -> bool:
+def trim(connection: sqlite3.Connection, before_utc_s: float, max_bytes: int, *, run: int) -> bool:
     """Delete some of what is too old, else the oldest of what is too much; whether to go on.
 
     What is open, and where each topic of a remaining run ended, are in tables of their own.
@@ -53,7 +54,8 @@ def checkpoint(path: Path, wal_bytes: int, writing: threading.Lock) -> None:
     A log that stays long, because writing never rests or a reader lingers, is cut while `writing`
     is held; that is short, as most of it was copied before.
     """
-    with closing(sqlite3.connect(path, timeout=_TRUNCATE_BUSY_S)) as connection:
+    address = f"file:{quote(str(path.absolute()))}?mode=rw"  # a missing file is not made here
+    with closing(sqlite3.connect(address, uri=True, timeout=_TRUNCATE_BUSY_S)) as connection:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
         if file_bytes(wal_of(path)) > wal_bytes:
             with writing:

@@ -40,6 +40,7 @@ class DeliveryCounts:
     subscribers: int
     refused: Mapping[str, int]
     replay_requests: Mapping[str, int]
+    replayed_messages: int
     journal_errors: int
     journal_waiting: int
     journal_lost: int
@@ -161,6 +162,11 @@ def _delivery_metrics(counts: DeliveryCounts) -> Iterator[Metric]:
         for value, total in by_value.items():
             family.add_metric([value], total)
         yield family
+    yield CounterMetricFamily(
+        "streamcls_replayed_messages",
+        "Messages sent again in answers, snapshots among them.",
+        counts.replayed_messages,
+    )
     yield CounterMetricFamily(
         "streamcls_journal_errors", "Writes to the journal that failed.", counts.journal_errors
     )

@@ -1,12 +1,11 @@
 """The door: binding the sockets, who may connect, and counting who comes, stays and is refused."""
 
-import errno
 import logging
 import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import zmq
@@ -17,10 +16,10 @@ from streamcls.config import KeySettings
 from streamcls.endpoints import IpcLock
 from streamcls.errors import BindError, ConfigError
 from streamcls.keys import AuthorizedKeys, load_secret
+from streamcls.pipeline.census import EVENTS, REASONS, Census
 
 log = logging.getLogger("streamcls")
 
-REASONS = ("key", "protocol", "timeout")
 LINGER_MS = 2000  # at the end: time for the last events to leave; without a bound exit can hang
 HANDSHAKE_MS = 5000  # whoever has not said hello by then is cut off
 HEARTBEAT_MS = 30_000
@@ -29,17 +28,11 @@ HEARTBEAT_MS = 30_000
 DEAD_AFTER_MS = 300_000
 _DOMAIN = "streamcls"
 _TICK_MS = 250
+_EVENTS_A_ROUND = 10_000  # so that a flood of connections cannot keep the thread from its end
 _LOG_EVERY_S = 5.0
+CLOSE_S = 2.5  # the linger, and what little the rest takes
+_KEYS_S = 0.3
 _ORPHAN_S = 0.3  # a thread that waits on a socket closes it within this when the context ends
-
-_EVENTS = (
-    zmq.EVENT_ACCEPTED
-    | zmq.EVENT_DISCONNECTED
-    | zmq.EVENT_HANDSHAKE_SUCCEEDED
-    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
-    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-)
 
 
 class Door:
@@ -73,6 +66,8 @@ class Door:
         self._sockets: list[zmq.Socket[bytes]] = []
         self._watched: list[tuple[zmq.Socket[bytes], Census]] = []
         self._subscribers: Census | None = None
+        self._told: Mapping[str, int] = dict.fromkeys(REASONS, 0)
+        self._told_at_s = -_LOG_EVERY_S
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="door", daemon=True)
 
@@ -135,33 +130,36 @@ class Door:
             total.update(census.refused)
         return total
 
-    def close(self) -> None:
-        """Free the addresses, once what was sent has left or the linger is over. Idempotent.
+    def close(self, timeout_s: float = CLOSE_S) -> None:
+        """Free the addresses, once what was sent has left or the time is over. Idempotent.
 
         Sockets that no stage has closed are closed here, so it is sound after a failed start.
         """
+        deadline_s = time.monotonic() + timeout_s
         self._closing.set()
         if self._thread.ident:
-            self._thread.join()
+            self._thread.join(timeout_s)
         for receiver, _ in self._watched:
             receiver.close(0)
         if self._zap:
-            self._zap.stop()
+            # Its thread may read the folder of keys, on a disk that does not answer.
+            _within(self._zap.stop, "door-keys", min(_KEYS_S, deadline_s - time.monotonic()))
             self._zap = None
-        self._end_context()
+        self._end_context(deadline_s)
         while self._locks:
             self._locks.pop().release()
 
-    def _end_context(self) -> None:
-        ending = threading.Thread(target=self._context.term, name="door-linger", daemon=True)
-        ending.start()
-        if any(not made.closed for made in self._sockets):
-            # Ending the context wakes every thread that waits on a socket, and it closes its own.
-            # What is open after that is in no call, and safe to close from here.
-            ending.join(_ORPHAN_S)
+    def _end_context(self, deadline_s: float) -> None:
+        orphaned = any(not made.closed for made in self._sockets)
+        left_s = deadline_s - time.monotonic()
+        # Ending the context wakes every thread that waits on a socket, and it closes its own.
+        # What is open after that is in no call, and safe to close from here.
+        ending = _within(
+            self._context.term, "door-linger", min(_ORPHAN_S, left_s) if orphaned else 0
+        )
         for made in self._sockets:
             made.close(0)
-        ending.join(LINGER_MS / 1000 + 1)
+        ending.join(max(0.0, deadline_s - time.monotonic()))
 
     def _set_up(self, made: "zmq.Socket[bytes]", endpoint: str, options: Mapping[int, int]) -> None:
         defaults: dict[int, int] = {
@@ -190,11 +188,11 @@ class Door:
 
     def _monitor(self, made: "zmq.Socket[bytes]") -> "Census":
         address = f"inproc://door-{len(self._watched)}"
-        made.monitor(address, _EVENTS)
+        made.monitor(address, EVENTS)
         receiver: zmq.Socket[bytes] = self._context.socket(zmq.PAIR)
         receiver.set(zmq.RCVHWM, 0)  # with a bound, ZeroMQ's own thread would wait for ours
         receiver.connect(address)
-        census = Census()
+        census = Census(HANDSHAKE_MS / 1000)
         self._watched.append((receiver, census))
         return census
 
@@ -211,84 +209,42 @@ class Door:
 
     def _watch(self) -> None:
         poller = zmq.Poller()
-        census_of = dict(self._watched)
-        for receiver in census_of:
+        for receiver, _ in self._watched:
             poller.register(receiver, zmq.POLLIN)
-        told: Mapping[str, int] = self.refused
-        told_at_s = -_LOG_EVERY_S
+        trouble = ""
         while not self._closing.is_set():
-            for receiver, _ in poller.poll(_TICK_MS):
-                while receiver.poll(0):
-                    event = parse_monitor_message(receiver.recv_multipart())
-                    census_of[receiver].note(event["event"], event["value"], time.monotonic())
-            now_s = time.monotonic()
-            for census in census_of.values():
-                census.settle(now_s)
-            refused = self.refused
-            if refused != told and now_s - told_at_s >= _LOG_EVERY_S:
-                new = [f"{reason} {n - told[reason]}" for reason, n in refused.items()]
-                log.warning("connections turned away: %s", ", ".join(new))
-                told, told_at_s = refused, now_s
+            try:
+                self._count(poller)
+            except Exception as error:  # without this thread ZeroMQ's reports pile up for ever
+                if repr(error) != trouble:
+                    trouble = repr(error)
+                    log.error("counting connections: %s; the counts may be too low", trouble)
+                self._closing.wait(_TICK_MS / 1000)
+
+    def _count(self, poller: zmq.Poller) -> None:
+        poller.poll(_TICK_MS)
+        for receiver, census in self._watched:
+            for _ in range(_EVENTS_A_ROUND):
+                if not receiver.poll(0):
+                    break
+                event = parse_monitor_message(receiver.recv_multipart())
+                census.note(event["event"], event["value"], time.monotonic())
+            else:
+                continue  # what is still unread is not to be taken for silence
+            census.settle(time.monotonic())
+        self._tell_refusals(time.monotonic())
+
+    def _tell_refusals(self, now_s: float) -> None:
+        refused = self.refused
+        if refused != self._told and now_s - self._told_at_s >= _LOG_EVERY_S:
+            new = [f"{reason} {n - self._told[reason]}" for reason, n in refused.items()]
+            log.warning("connections turned away: %s", ", ".join(new))
+            self._told, self._told_at_s = refused, now_s
 
 
-class Census:
-    """Counts one socket's connections from its monitor's events.
-
-    ZeroMQ names the connection when it is accepted and when it is gone, but not when its
-    handshake succeeds or fails, and some that fail (garbage against a CURVE socket, a wrong
-    socket type) have no event of their own. Yet each connection accepted has either succeeded,
-    failed, ended in silence, or is open with its handshake undecided. So
-
-        silent = accepted - succeeded - failed - undecided
-
-    and undecided are at most the open ones younger than the time a handshake may take. With that
-    bound for it, the count is never too high, and exact once no young one is open. Without keys,
-    garbage that ZeroMQ takes for its protocol of 2010 stays open, and is counted all the same.
-
-    Attributes:
-        refused: connections turned away, by reason.
-    """
-
-    def __init__(self) -> None:
-        self.refused = dict.fromkeys(REASONS, 0)
-        self._accepted = 0
-        self._succeeded = 0
-        self._failed: Counter[str] = Counter()
-        self._open: dict[int, float] = {}
-
-    @property
-    def open(self) -> int:
-        """Connections accepted and not gone."""
-        return len(self._open)
-
-    def note(self, event: int, value: int, now_s: float) -> None:
-        """Take an event with its value: a file descriptor, or why a handshake failed."""
-        if event == zmq.EVENT_ACCEPTED:
-            self._accepted += 1
-            self._open[value] = now_s
-        elif event == zmq.EVENT_DISCONNECTED:
-            self._open.pop(value, None)
-        elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-            self._succeeded += 1
-        elif reason := _reason(event, value):
-            self._failed[reason] += 1
-
-    def settle(self, now_s: float) -> None:
-        """Count those that ended in silence; every event up to `now_s` was noted before."""
-        limit_s = HANDSHAKE_MS / 1000 + 1
-        undecided = sum(now_s - accepted_s < limit_s for accepted_s in self._open.values())
-        silent = self._accepted - self._succeeded - self._failed.total() - undecided
-        told = self._failed + Counter(protocol=max(0, silent))
-        # Never less than before: what was silent may yet say in going that its handshake failed.
-        for reason in REASONS:
-            self.refused[reason] = max(told[reason], self.refused[reason])
-
-
-def _reason(event: int, value: int) -> str | None:
-    if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-        return "key"
-    if event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
-        return "key" if value == zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC else "protocol"
-    if event == zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-        return "timeout" if value == errno.EAGAIN else "protocol"
-    return None
+def _within(work: Callable[[], object], name: str, seconds: float) -> threading.Thread:
+    """Do something that may hang; it goes on in its thread when the time is over."""
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread.start()
+    thread.join(max(0.0, seconds))
+    return thread

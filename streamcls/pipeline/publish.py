@@ -1,9 +1,10 @@
-"""The publishing thread: the only one that decides, numbers, encodes and touches the socket."""
+"""The publishing thread: the only one that decides, numbers, encodes and sends."""
 
 import queue
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import zmq
 
@@ -28,10 +29,17 @@ class Publisher:
     sequence number is the order in which it left. Posts that wait are taken as one group: what
     is costly per write is paid once, and one that comes alone waits for nobody.
 
+    A post that raises loses what it has not given yet, and nothing else. The first error is kept
+    and told at once; the thread goes on until it is stopped, so that a run that fails can still
+    say its last words.
+
+    What a subscriber is too slow to take, beyond the socket's mark, ZeroMQ drops for it alone and
+    tells nobody: `published` counts it too. That subscriber sees a gap and asks for a replay.
+
     Attributes:
         published: messages sent, by kind.
         subscribed: set once any subscriber has been seen.
-        error: the exception that ended the thread, if one did.
+        error: the first exception there was, if any.
     """
 
     SOCKET = zmq.XPUB  # a PUB that also tells of subscriptions
@@ -49,6 +57,7 @@ class Publisher:
         record: Callable[[Sequence[Encoded]], None],
         clock: Clock,
         heartbeat_s: float,
+        on_round: Callable[[], Iterable[tuple[str, Payload]]],
         on_heartbeat: Callable[[], Iterable[tuple[str, Payload]]],
         on_end: Callable[[BaseException | None], None],
     ) -> None:
@@ -57,8 +66,10 @@ class Publisher:
         Args:
             socket: bound, of the kind and options above. The thread closes it.
             record: keeps a group of messages before they are sent.
-            on_heartbeat: gives `(stream, payload)` each `heartbeat_s`, on the publishing thread.
-            on_end: told that the thread is over, and of the error that ended it.
+            on_round: gives `(stream, payload)` to send after each group of posts, and several
+                times a second without one; called on the publishing thread.
+            on_heartbeat: the same, each `heartbeat_s`.
+            on_end: told once: of the first error at once, or that the thread is over without one.
         """
         self.published: Counter[str] = Counter()
         self.subscribed = threading.Event()
@@ -68,6 +79,7 @@ class Publisher:
         self._record = record
         self._clock = clock
         self._heartbeat_s = heartbeat_s
+        self._on_round = on_round
         self._on_heartbeat = on_heartbeat
         self._on_end = on_end
         self._inbox: queue.SimpleQueue[_Post | None] = queue.SimpleQueue()
@@ -103,11 +115,25 @@ class Publisher:
     def _run(self) -> None:
         try:
             self._serve()
-        except Exception as error:  # kept for the daemon, which ends the run with it
-            self.error = error
+        except Exception as error:  # of the socket, without which there is nothing to go on with
+            self._note(error)
         finally:
             self._socket.close()
-        self._on_end(self.error)
+        if self.error is None:
+            self._on_end(None)
+
+    def _note(self, error: BaseException) -> None:
+        if self.error is None:
+            self.error = error
+            self._on_end(error)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """What raises inside ends itself alone."""
+        try:
+            yield
+        except Exception as error:  # kept for the daemon, which ends the run with it
+            self._note(error)
 
     def _serve(self) -> None:
         heartbeat_at = self._clock.monotonic_s() + self._heartbeat_s
@@ -116,13 +142,14 @@ class Publisher:
         while not over:
             posts, over = self._next_group()
             self._publish(posts)
+            self._send(self._encoded(self._on_round))
             now = self._clock.monotonic_s()
             if now >= look_at:
                 look_at = now + _TICK_S
                 self._notice_subscribers()
             if now >= heartbeat_at:
                 heartbeat_at = now + self._heartbeat_s
-                self._send([self._encode(*message) for message in self._on_heartbeat()])
+                self._send(self._encoded(self._on_heartbeat))
 
     def _next_group(self) -> tuple[list[_Post], bool]:
         """What is posted, at most a group, after a wait for the first; and whether to end."""
@@ -140,14 +167,24 @@ class Publisher:
 
     def _publish(self, posts: list[_Post]) -> None:
         group: list[Encoded] = []
-        try:
-            for stream, payloads, _ in posts:
-                group += [self._encode(stream, payload) for payload in payloads()]
-        finally:
-            self._send(group)  # also what came before a post that fails: it has its numbers
-        for _, _, on_sent in posts:
-            if on_sent:
+        completed: list[Callable[[], None]] = []
+        for stream, payloads, on_sent in posts:
+            with self._noting():
+                for payload in payloads():
+                    group.append(self._encode(stream, payload))  # noqa: PERF401 (kept if it raises)
+                if on_sent:
+                    completed.append(on_sent)
+        self._send(group)
+        for on_sent in completed:
+            with self._noting():
                 on_sent()
+
+    def _encoded(self, give: Callable[[], Iterable[tuple[str, Payload]]]) -> list[Encoded]:
+        group: list[Encoded] = []
+        with self._noting():
+            for stream, payload in give():
+                group.append(self._encode(stream, payload))
+        return group
 
     def _encode(self, stream: str, payload: Payload) -> Encoded:
         return self._writer.encode(stream, payload, utc(self._clock.utc_s()))
@@ -155,7 +192,8 @@ class Publisher:
     def _send(self, group: list[Encoded]) -> None:
         if not group:
             return
-        self._record(group)
+        with self._noting():
+            self._record(group)
         for message in group:
             topic, body = message.frames
             self._socket.send(topic, zmq.SNDMORE)

@@ -5,12 +5,15 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+import msgspec
 import zmq
 
 from streamcls.clock import Clock
+from streamcls.errors import StreamclsError
 from streamcls.protocol import (
     MAX_REQUEST_BYTES,
     Answer,
+    Reason,
     Refusal,
     ReplayRequest,
     Request,
@@ -23,21 +26,27 @@ _CUT_OFF_BYTES = 1_000_000  # a larger request ends its connection before it is 
 _UNREAD_ANSWERS = 8  # held for a peer that does not read them
 _MAX_FRAMES = 3  # identity, a REQ socket's empty frame, body
 _REQUEST_COST = 5  # what a request costs of the rate, in messages, however little it asks for
+_LEAST = 20  # messages that any answer may have, so that its request is not most of what it costs
+_FAULT_EVERY_S = 60.0  # one and the same fault is told so often
 
 Respond = Callable[[Request], tuple[Answer, Sequence[tuple[str, bytes]]]]
 """Gives the head of an answer and the messages, `(topic, body)`, that follow it.
 
-Raises ValueError where what was asked for does not exist.
+Raises ValueError where what was asked for does not exist, and StreamclsError where it cannot be
+had and the log says why.
 """
 
 
 class ReplayServer:
     """Serves a ROUTER socket. One request, one answer; nothing is kept between them.
 
-    Peers take turns by ZeroMQ's fair queueing. Over the rate, requests wait where they are.
+    Peers take turns by ZeroMQ's fair queueing. Over the rate, requests wait where they are, and
+    replays get shorter, so that a turn among many peers does not take long.
 
     Attributes:
-        requests: how many were answered, by result: `ok`, or a refusal's reason.
+        requests: how many came, by result: `ok`, a refusal's reason, or for an answer that could
+            not be sent, `unread` (the peer does not read) or `gone` (it has left).
+        messages: how many went out in answers.
         error: the exception that ended the thread, if one did.
     """
 
@@ -45,6 +54,7 @@ class ReplayServer:
     OPTIONS: ClassVar[dict[int, int]] = {
         zmq.SNDHWM: _UNREAD_ANSWERS,
         zmq.MAXMSGSIZE: _CUT_OFF_BYTES,
+        zmq.ROUTER_MANDATORY: 1,  # else what cannot be sent is dropped without a word
     }
 
     def __init__(
@@ -61,16 +71,19 @@ class ReplayServer:
 
         Args:
             socket: the thread closes it.
-            on_fault: told of a request that failed on our side.
+            on_fault: told of a request that failed on our side and of nobody knows what; of one
+                and the same fault once a minute.
             on_end: told that the thread is over, and of the error that ended it.
         """
         self.requests: Counter[str] = Counter()
+        self.messages = 0
         self.error: BaseException | None = None
         self._socket = socket
         self._respond = respond
         self._clock = clock
         self._allowance = Allowance(messages_per_s, clock.monotonic_s())
         self._on_fault = on_fault
+        self._told_at_s: dict[str, float] = {}
         self._on_end = on_end
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="replay", daemon=True)
@@ -103,17 +116,27 @@ class ReplayServer:
     def _serve_one(self) -> None:
         envelope, body = self._receive()
         answer, messages = self._answer(body)
-        result = answer.reason if isinstance(answer, Refusal) else "ok"
-        self.requests[result] += 1
         frames = [*envelope, encode(answer)]
         for topic, message in messages:
             frames += (topic.encode(), message)
-        try:
-            self._socket.send_multipart(frames, zmq.NOBLOCK)
-        except zmq.ZMQError:  # a peer that asks and does not read loses its answers
-            self.requests["unread"] += 1
+        result = self._send(frames)
+        if result == "ok":
+            self.messages += len(messages)
+            result = answer.reason if isinstance(answer, Refusal) else "ok"
+        self.requests[result] += 1
         pause_s = self._allowance.spend(_REQUEST_COST + len(messages), self._clock.monotonic_s())
         self._clock.wait(self._stopping, pause_s)
+
+    def _send(self, frames: list[bytes]) -> str:
+        try:
+            self._socket.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again:
+            return "unread"
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            return "gone"
+        return "ok"
 
     def _receive(self) -> tuple[list[bytes], bytes | None]:
         """A request's envelope and body; without a body where it has the wrong number of frames."""
@@ -131,19 +154,33 @@ class ReplayServer:
         if body is None:
             return _refusal("malformed", "a request is one frame of JSON"), ()
         if len(body) > MAX_REQUEST_BYTES:
-            return _refusal("oversize", f"a request has at most {MAX_REQUEST_BYTES} bytes"), ()
+            detail = f"a request has at most {MAX_REQUEST_BYTES} bytes"
+            return _refusal("oversize", detail, _number_in(body)), ()
         try:
             request = decode_request(body)
         except ValueError as error:
-            return _refusal("malformed", str(error)), ()
+            return _refusal("malformed", str(error), _number_in(body)), ()
+        kind = "a snapshot"
+        if isinstance(request, ReplayRequest):
+            kind = "a replay"
+            room = self._allowance.room(self._clock.monotonic_s())
+            request = msgspec.structs.replace(request, limit=min(request.limit, room))
         try:
             return self._respond(request)
         except ValueError as error:
             return _refusal("unknown_topic", str(error), request.request), ()
-        except Exception as error:  # a disk that fails must not end the publishing beside it
-            kind = "a replay" if isinstance(request, ReplayRequest) else "a snapshot"
-            self._on_fault(f"{kind} failed", error)
-            return _refusal("unavailable", f"{kind} failed; see the log", request.request), ()
+        except StreamclsError:
+            pass
+        except Exception as error:  # what fails here must not end the publishing beside it
+            self._tell_fault(f"{kind} failed", error)
+        return _refusal("unavailable", f"{kind} failed; see the log", request.request), ()
+
+    def _tell_fault(self, what: str, error: BaseException) -> None:
+        now_s, text = self._clock.monotonic_s(), f"{what}: {error!r}"
+        recent = {one: at for one, at in self._told_at_s.items() if now_s - at < _FAULT_EVERY_S}
+        if text not in recent:
+            self._on_fault(what, error)
+        self._told_at_s = {text: now_s} | recent
 
 
 class Allowance:
@@ -154,13 +191,34 @@ class Allowance:
         self._left = per_s
         self._at_s = now_s
 
+    def room(self, now_s: float) -> int:
+        """How many messages an answer may have now: what is saved up, and never fewer than 20."""
+        return max(_LEAST, int(self._saved(now_s)) - _REQUEST_COST)
+
     def spend(self, count: int, now_s: float) -> float:
         """Note what went out; returns how long to pause before the next, seconds."""
-        saved = self._left + (now_s - self._at_s) * self._per_s
-        self._left = min(self._per_s, saved) - count
+        self._left = self._saved(now_s) - count
         self._at_s = now_s
         return max(0.0, -self._left / self._per_s)
 
+    def _saved(self, now_s: float) -> float:
+        return min(self._per_s, self._left + (now_s - self._at_s) * self._per_s)
 
-def _refusal(reason: str, detail: str, request: int = 0) -> Refusal:
+
+class _Numbered(msgspec.Struct):
+    request: int = 0
+
+
+_numbered_decoder: msgspec.json.Decoder[_Numbered] = msgspec.json.Decoder(_Numbered)
+
+
+def _number_in(body: bytes) -> int:
+    """The number of what is otherwise no request; 0 where it cannot be read."""
+    try:
+        return _numbered_decoder.decode(body).request
+    except (msgspec.DecodeError, RecursionError):
+        return 0
+
+
+def _refusal(reason: Reason, detail: str, request: int = 0) -> Refusal:
     return Refusal(request=request, reason=reason, detail=detail)

@@ -64,20 +64,20 @@ class Board:
         self._news.appendleft(("", line))
         return line
 
-    def render(self, width: int, height: int, silent_s: float = 0.0, refusal: str = "") -> Text:
+    def render(self, width: int, height: int, silent_s: float = 0.0, trouble: str = "") -> Text:
         """The picture, at most so large.
 
         Args:
             silent_s: since any word of the daemon.
-            refusal: why it does not let us in.
+            trouble: why it does not let us in, or does not answer.
         """
         problems = [Text(text, TROUBLE_STYLE) for text in self._problems[: max(1, height // 6)]]
-        head = [self._headline(silent_s, refusal), *problems]
+        head = [self._headline(silent_s, trouble), *problems]
         news_rows = max(1, height // 4 - 1)
         streams = self._stream_lines(width, max(1, height - len(head) - 1 - news_rows))
         rule = Text("── events and gaps, newest first ".ljust(width, "─"), style="dim")
         lines = [*head, *streams, rule]
-        news = [line for _, line in islice(self._news, max(0, height - len(lines)))]
+        news = [line.copy() for _, line in islice(self._news, max(0, height - len(lines)))]
         lines += news or [Text("none yet", style="dim")]
         for line in lines:
             line.truncate(width, overflow="ellipsis")
@@ -108,11 +108,11 @@ class Board:
                 break
         self._news.appendleft((event.event_id, line))
 
-    def _headline(self, silent_s: float, refusal: str) -> Text:
+    def _headline(self, silent_s: float, trouble: str) -> Text:
         line = Text(self._title, style="bold", end="")
         line.append(": ")
-        if refusal:
-            line.append(refusal, style=TROUBLE_STYLE)
+        if trouble:
+            line.append(trouble, style=TROUBLE_STYLE)
         elif silent_s > SILENCE_S:
             line.append(f"no word from the daemon for {silent_s:.0f} s", style=TROUBLE_STYLE)
         elif not self._rows:

@@ -33,7 +33,7 @@ def receive_until(items: Subscriber, true: Callable[[], bool]) -> None:
 def test_an_unauthorised_key_is_told_and_gets_in_once_it_is_authorised(
     locked: LoadProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "_DEAF_S", 0.5)
+    monkeypatch.setattr(session, "_REFUSED_S", 0.5)
     with Subscriber(
         locked.endpoint,
         replay_endpoint=locked.replay_endpoint,
@@ -43,7 +43,7 @@ def test_an_unauthorised_key_is_told_and_gets_in_once_it_is_authorised(
         server_key=tmp_path / "daemon.key",
         silence_s=0.3,
     ) as items:
-        receive_until(items, lambda: "refuses this client's key" in items.refusal)
+        receive_until(items, lambda: "refuses this client's key" in items.trouble)
         locked.send(50)
         shutil.copy(tmp_path / "alice.key", tmp_path / "authorized")
         heard: list[str] = []
@@ -56,7 +56,7 @@ def test_an_unauthorised_key_is_told_and_gets_in_once_it_is_authorised(
                 told.append(str(item))
             else:
                 heard.append(item.id)
-        assert items.refusal == ""
+        assert items.trouble == ""
     assert len(set(heard)) == 50
     assert all("no word from the daemon" in line for line in told)
 
@@ -71,4 +71,4 @@ def test_no_keys_or_those_of_another_daemon_are_told(
         secret_key=tmp_path / "alice.key_secret" if keys else None,
         server_key=tmp_path / keys if keys else None,
     ) as items:
-        receive_until(items, lambda: "wants keys" in items.refusal)
+        receive_until(items, lambda: "wants keys" in items.trouble)

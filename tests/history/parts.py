@@ -77,7 +77,7 @@ class Daemon:
         self.journal = kept
         self.writer = Writer("/test", boot)
         self.history = History(
-            boot_id=boot, streams=["cam"], heartbeat_s=5, keep=keep, journal=kept, clock=clock
+            boot_id=boot, streams=["cam"], heartbeat_s=5, keep=keep, journal=kept
         )
 
     def send(self, *payloads: Payload, stream: str = "cam") -> list[Encoded]:
@@ -90,4 +90,4 @@ class Daemon:
         """End as a kill does: nothing more is written, the lock falls."""
         if self.journal:
             self.journal._disconnect()
-            self.journal._place.release()
+            self.journal._file.release()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamcls.history import find_events
+from streamcls.protocol import SnapshotRequest
 from tests.history.parts import Daemon, event, journal
 from tests.pipeline.stubs import ManualClock
 
@@ -65,9 +66,37 @@ def test_a_run_begins_on_a_full_disk_and_is_journaled_when_there_is_room(disk: P
     run = Daemon("now", journal(path, "now", clock), clock)
     sent = run.send(event("a"))
     assert run.history.stats.journal_waiting == 1
+    assert run.history.problems[-1].endswith("left open are not ended yet")
     ballast.unlink()
     clock.now_s += 1
     sent += run.send(event("a", "end"))
+    assert run.history.left_open() == []
+    assert run.history.problems == []
     found = find_events(path, since_utc_s=None, until_utc_s=None, streams=(), labels=())
     assert list(found) == [message.body for message in sent]
+    run.history.close()
+
+
+def test_what_a_killed_run_left_open_is_learnt_once_a_disk_that_was_full_has_room(
+    disk: Path,
+) -> None:
+    clock = ManualClock()
+    path = disk / "events.sqlite"
+    old = Daemon("old", journal(path, "old", clock), clock)
+    left = old.send(event("left"))
+    old.crash()
+    ballast = fill(disk)
+    run = Daemon("now", journal(path, "now", clock), clock)
+    assert run.history.left_open() == []
+    assert run.history.problems[-1].endswith("left open are not ended yet")
+    run.send(event("mine"))
+    ballast.unlink()
+    clock.now_s += 1
+    assert run.journal
+    run.journal.tidy()
+    assert [data.event_id for _, data in run.history.left_open()] == ["left"]
+    assert run.history.left_open() == []
+    assert run.history.problems == []
+    _, messages = run.history.snapshot(SnapshotRequest())
+    assert left[0].body in [message.body for message in messages]
     run.history.close()

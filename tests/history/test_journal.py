@@ -198,7 +198,9 @@ def test_the_oldest_go_where_the_journal_is_too_large(path: Path) -> None:
     run.history.close()
 
 
-@pytest.mark.parametrize("content", [b"not a database" * 1000, b"SQLite format 3\0" + b"x" * 5000])
+@pytest.mark.parametrize(
+    "content", [b"not a database\0" * 1000, b"SQLite format 3\0" + b"x" * 5000]
+)
 def test_a_damaged_file_is_moved_aside_and_a_new_one_begun(path: Path, content: bytes) -> None:
     path.parent.mkdir()
     path.write_bytes(content)

@@ -36,9 +36,7 @@ def main() -> None:
         predictions=False,
         clock=clock,
     )
-    history = History(
-        boot_id=boot, streams=["cam"], heartbeat_s=5, keep=10, journal=kept, clock=clock
-    )
+    history = History(boot_id=boot, streams=["cam"], heartbeat_s=5, keep=10, journal=kept)
     writer = Writer("/test", boot)
     ends = [writer.encode(s, e, utc(clock.utc_s())) for s, e in recovered(history)]
     history.record(ends)

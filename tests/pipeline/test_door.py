@@ -25,8 +25,9 @@ from hypothesis import strategies as st
 from streamcls.config import KeySettings
 from streamcls.endpoints import IpcLock
 from streamcls.errors import BindError, ConfigError
-from streamcls.keys import KeyPair, load_secret, new_keys
-from streamcls.pipeline.door import HANDSHAKE_MS, LINGER_MS, REASONS, Census, Door
+from streamcls.keys import AuthorizedKeys, KeyPair, load_secret, new_keys
+from streamcls.pipeline.census import REASONS, Census
+from streamcls.pipeline.door import CLOSE_S, HANDSHAKE_MS, Door
 
 SOON_S = 20.0
 AT_ONCE_S = 2.5
@@ -455,7 +456,49 @@ def test_a_subscriber_that_stopped_reading_does_not_hold_the_exit_longer_than_th
         made.close()
         began_s = time.monotonic()
         door.close()
-        assert time.monotonic() - began_s < LINGER_MS / 1000 + AT_ONCE_S
+        assert time.monotonic() - began_s < CLOSE_S + 0.5
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_folder_of_keys_that_does_not_answer_does_not_hold_the_exit(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, released = threading.Event(), threading.Event()
+
+    def hangs(self: AuthorizedKeys, domain: str, key: bytes) -> bool:
+        asked.set()
+        return not released.wait(SOON_S)
+
+    monkeypatch.setattr(AuthorizedKeys, "callback", hangs)
+    door = Door(keys=keys.settings, ipc_mode="0600")
+    endpoint = listening(door).getsockopt_string(zmq.LAST_ENDPOINT)
+    door.start()
+    assert door._zap
+    reader = door._zap.thread
+    with hearing(endpoint, client=keys.pair("x"), server=keys.daemon.public):
+        assert asked.wait(SOON_S)
+        began_s = time.monotonic()
+        door.close()
+        assert time.monotonic() - began_s < CLOSE_S + 0.5
+        released.set()
+        reader.join(SOON_S)
+
+
+def test_counting_survives_what_it_cannot_read_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unreadable(frames: object) -> None:
+        raise RuntimeError("a report of a new kind")
+
+    with opened() as (door, made, endpoint):
+        with monkeypatch.context() as patch:
+            patch.setattr("streamcls.pipeline.door.parse_monitor_message", unreadable)
+            with hearing(endpoint):
+                eventually(lambda: subscribed(made))
+                eventually(lambda: "a report of a new kind" in caplog.text)
+        with hearing(endpoint):
+            eventually(lambda: door.subscribers == 1)
+    assert caplog.text.count("a report of a new kind") == 1
 
 
 @contextmanager
@@ -480,7 +523,7 @@ FATES: dict[str, list[tuple[int, int]]] = {
 def test_the_census_is_never_too_high_and_exact_in_the_end(
     data: st.DataObject, fates: list[str]
 ) -> None:
-    census = Census()
+    census = Census(HANDSHAKE_MS / 1000)
     lives = {
         fd: [
             (zmq.EVENT_ACCEPTED, fd),
@@ -505,7 +548,7 @@ def test_the_census_is_never_too_high_and_exact_in_the_end(
 
 
 def test_garbage_that_stays_open_is_counted_once_though_it_fails_in_going() -> None:
-    census = Census()
+    census = Census(HANDSHAKE_MS / 1000)
     census.note(zmq.EVENT_ACCEPTED, 7, 0.0)
     census.settle(HANDSHAKE_MS / 1000 + 1)
     assert census.refused["protocol"] == census.open == 1

@@ -1,9 +1,10 @@
 """The publisher on a real ZeroMQ socket: order, sequence, groups, heartbeat, subscribers."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import NoReturn
 
 import pytest
 import zmq
@@ -49,6 +50,7 @@ def publishing(
     heartbeat_s: float = 1000.0,
     record: Callable[[Sequence[Encoded]], None] = nothing,
     on_end: Callable[[BaseException | None], None] = lambda error: None,
+    on_round: Callable[[], Iterable[tuple[str, Payload]]] = tuple,
 ) -> Iterator[tuple[Publisher, str]]:
     def heartbeat() -> Iterator[tuple[str, Payload]]:
         yield "cam", status("alive")
@@ -61,6 +63,7 @@ def publishing(
         record=record,
         clock=SystemClock(),
         heartbeat_s=heartbeat_s,
+        on_round=on_round,
         on_heartbeat=heartbeat,
         on_end=on_end,
     )
@@ -137,22 +140,80 @@ def test_what_waits_is_recorded_as_one_group_before_any_of_it_is_sent() -> None:
     assert [len(group) for group in groups] == [256, 256, 188]
 
 
-def test_an_error_in_a_post_ends_the_thread_and_is_told_after_what_came_before_was_sent() -> None:
+def breaks_after(count: int) -> Iterator[Payload]:
+    for i in range(count):
+        yield status(str(i))
+    raise ZeroDivisionError
+
+
+def test_a_post_that_raises_loses_nothing_numbered_before_it_nor_any_other_post() -> None:
     told: list[BaseException | None] = []
     kept: list[Encoded] = []
-    ended = threading.Event()
+    sent: list[str] = []
+    with publishing(on_end=told.append, record=kept.extend) as (publisher, endpoint):
+        with Ear(endpoint) as ear:
+            publisher.post("cam", lambda: [status("sound")], partial(sent.append, "before"))
+            publisher.post("cam", partial(breaks_after, 3), partial(sent.append, "broken"))
+            publisher.post("cam", lambda: [status("sound")], partial(sent.append, "behind"))
+            publisher.start()
+            assert publisher.subscribed.wait(SOON_S)
+            publisher.post("cam", lambda: [status("later")], partial(sent.append, "later"))
+            while ear.receive().sequence != 6:
+                pass
+        publisher.stop()
+        assert publisher.join(SOON_S)
+    assert [message.sequence for message in kept] == [1, 2, 3, 4, 5, 6]
+    assert publisher.published == {"status": 6}
+    assert sent == ["before", "behind", "later"]
+    assert [type(error) for error in told] == [ZeroDivisionError]
+
+
+@pytest.mark.parametrize("part", ["a post", "the record", "the round", "what follows a post"])
+def test_the_first_error_is_told_at_once_and_the_thread_serves_on_until_its_stop(part: str) -> None:
+    told: list[BaseException | None] = []
+    heard = threading.Event()
+
+    def broken(*_: object) -> NoReturn:
+        raise ValueError(len(told))
 
     def on_end(error: BaseException | None) -> None:
         told.append(error)
-        ended.set()
+        heard.set()
 
-    with publishing(on_end=on_end, record=kept.extend) as (publisher, _):
-        publisher.post("cam", lambda: [status("sound")])
-        publisher.post("cam", lambda: [status(str(1 / 0))])
+    record: Callable[[Sequence[Encoded]], None] = nothing
+    if part == "the record":
+        record = broken
+    with publishing(
+        on_end=on_end,
+        record=record,
+        on_round=broken if part == "the round" else tuple,
+    ) as (publisher, endpoint):
         publisher.start()
-        assert ended.wait(SOON_S)
-    assert isinstance(told[0], ZeroDivisionError)
-    assert [message.sequence for message in kept] == [1]
+        with Ear(endpoint) as ear:
+            assert publisher.subscribed.wait(SOON_S)
+            if part == "a post":
+                publisher.post("cam", partial(breaks_after, 0))
+            on_sent = broken if part == "what follows a post" else None
+            publisher.post("cam", lambda: [status("sound")], on_sent)
+            assert heard.wait(SOON_S)
+            publisher.post("cam", lambda: [status("last words")])
+            assert [ear.receive().sequence for _ in range(2)] == [1, 2]
+        publisher.stop()
+        assert publisher.join(SOON_S)
+    assert told == [publisher.error]
+    assert publisher.error is not None
+
+
+def test_what_a_round_gives_leaves_with_its_group_even_after_the_stop() -> None:
+    rounds = iter([[("cam", status("told"))]])
+    kept: list[Encoded] = []
+    with publishing(record=kept.extend, on_round=lambda: next(rounds, [])) as (publisher, _):
+        publisher.post("cam", lambda: [status("posted")])
+        publisher.stop()
+        publisher.start()
+        assert publisher.join(SOON_S)
+    details = [m.payload.detail for m in kept if isinstance(m.payload, StatusData)]
+    assert details == ["posted", "told"]
 
 
 def test_messages_that_a_subscriber_may_not_send_do_no_harm() -> None:

@@ -245,6 +245,10 @@ async function main() {
   );
   const keys = readKeys(options.secret, options.server);
   const subscriber = new Subscriber(keys);
+  // ZeroMQ does not knock again where a key was refused.
+  subscriber.events.on("handshake:error:auth", () =>
+    fail(new Failure(`the daemon at ${options.endpoint} refuses this client's key`)),
+  );
   subscriber.connect(options.endpoint);
   subscriber.subscribe(ROOT); // all of it: statuses carry the heartbeats that show what is missing
   const replays = options.replay ?? replayEndpointOf(options.endpoint);
@@ -255,9 +259,11 @@ async function main() {
   }
 }
 
-for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(0));
-main().catch((error) => {
+function fail(error) {
   const about = error.address ? ` ${error.address}` : ""; // ZeroMQ's own words name none
   console.error(`subscriber: ${error.message}${about}`);
   process.exit(1);
-});
+}
+
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(0));
+main().catch(fail);

@@ -5,6 +5,8 @@ import fcntl
 import logging
 import os
 import sqlite3
+import stat
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,12 +15,16 @@ from streamcls.errors import BindError, ConfigError
 log = logging.getLogger("streamcls")
 
 _REMEDY = "set [journal] path to a folder that can be written, or [journal] enabled = false"
+_KEEP_DAMAGED = 3
 _DAMAGE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _PASSING = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
-class Place:
+class JournalFile:
     """A journal's path, locked: two daemons never share one.
+
+    The lock file's mode carries a mark, as a full disk refuses no change of a mode: the run that
+    has the lock published messages that are not in the journal.
 
     Raises:
         ConfigError: the folder or the file cannot be made or written.
@@ -36,6 +42,7 @@ class Place:
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.make()
+            self.marked = bool(os.fstat(self._handle).st_mode & stat.S_IXUSR)
         except BlockingIOError:
             self.release()
             raise BindError(
@@ -66,8 +73,33 @@ class Place:
                 os.replace(f"{self.path}{suffix}", f"{aside}{suffix}")
             except FileNotFoundError:
                 continue
+        for old in sorted(self.path.parent.glob(f"{self.path.name}.damaged-*Z"))[:-_KEEP_DAMAGED]:
+            for suffix in ("", "-wal", "-shm"):
+                Path(f"{old}{suffix}").unlink(missing_ok=True)
         self.make()
         return aside
+
+    def mark(self, incomplete: bool) -> None:
+        """Note whether published messages are not in the journal."""
+        if incomplete != self.marked:
+            with suppress(OSError):
+                os.fchmod(self._handle, 0o700 if incomplete else 0o600)
+                self.marked = incomplete
+
+    def identity(self) -> list[tuple[int, int]]:
+        """Which files the database and its log are; fewer where one is gone."""
+        found = []
+        for suffix in ("", "-wal"):
+            with suppress(FileNotFoundError):
+                status = os.stat(f"{self.path}{suffix}")
+                found.append((status.st_dev, status.st_ino))
+        return found
+
+    def is_text(self) -> bool:
+        """Whether somebody's plain text lies there, which is never moved."""
+        with self.path.open("rb") as file:
+            start = file.read(4096)
+        return bool(start) and b"\0" not in start
 
     def release(self) -> None:
         """Let another daemon have it."""
