@@ -44,8 +44,8 @@ class ReplayServer:
     replays get shorter, so that a turn among many peers does not take long.
 
     Attributes:
-        requests: how many came, by result: `ok`, a refusal's reason, or for an answer that could
-            not be sent, `unread` (the peer does not read) or `gone` (it has left).
+        requests: how many came, by result: a refusal's reason, or `ok`, or for an answer that
+            could not be sent, `unread` (the peer does not read) or `gone` (it has left).
         messages: how many went out in answers.
         error: the exception that ended the thread, if one did.
     """
@@ -119,11 +119,10 @@ class ReplayServer:
         frames = [*envelope, encode(answer)]
         for topic, message in messages:
             frames += (topic.encode(), message)
-        result = self._send(frames)
-        if result == "ok":
+        sent = self._send(frames)
+        if sent == "ok":
             self.messages += len(messages)
-            result = answer.reason if isinstance(answer, Refusal) else "ok"
-        self.requests[result] += 1
+        self.requests[answer.reason if isinstance(answer, Refusal) else sent] += 1
         pause_s = self._allowance.spend(_REQUEST_COST + len(messages), self._clock.monotonic_s())
         self._clock.wait(self._stopping, pause_s)
 

@@ -122,7 +122,7 @@ def test_an_answer_is_a_head_with_the_requests_number_and_then_the_messages(
     assert isinstance(answer, Replay)
     assert answer.request == 7
     assert messages == [TOPIC.encode(), b"{}"] * 2
-    assert server[0].requests == {"ok": 1}
+    eventually(lambda: server[0].requests == {"ok": 1})
     assert server[0].messages == 2
 
 
@@ -154,7 +154,7 @@ def test_what_is_no_request_is_refused_and_counted_and_the_next_is_served(
 ) -> None:
     assert refusal(server[1].ask(*frames)).reason == "malformed"
     assert isinstance(decode_answer(server[1].ask(encode(ASKED))[0]), Replay)
-    assert server[0].requests == {"malformed": 1, "ok": 1}
+    eventually(lambda: server[0].requests == {"malformed": 1, "ok": 1})
 
 
 def test_an_unknown_topic_is_refused_by_name(
@@ -253,6 +253,7 @@ def test_an_answer_to_a_peer_that_has_left_is_counted_as_gone(
         assert taken.wait(SOON_S)
         leaver.close(0)
         assert monitor.poll(round(1000 * SOON_S))
+        time.sleep(0.3)  # ZeroMQ tells of the end before it strikes the peer off its list
         left.set()
         eventually(lambda: server.requests == {"gone": 1})
         assert server.messages == 0
