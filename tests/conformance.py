@@ -29,7 +29,6 @@ _BODIES = {f"streamcls.{kind}.v1": f"/$defs/CloudEvent_{kind.title()}Data_" for 
 _formats = FormatChecker(formats=())
 
 
-@_formats.checks("date-time", raises=ValueError)
 def _is_date_time(text: object) -> bool:
     """As RFC 3339 writes it, and on the calendar."""
     if isinstance(text, str) and _DATE_TIME.fullmatch(text):
@@ -37,16 +36,19 @@ def _is_date_time(text: object) -> bool:
     return not isinstance(text, str)
 
 
-@_formats.checks("uri-reference")
 def _is_uri_reference(text: object) -> bool:
     """Of the characters that RFC 3986 allows."""
     return not isinstance(text, str) or bool(_URI.fullmatch(text))
 
 
-@_formats.checks("uri")
 def _is_uri(text: object) -> bool:
     """A reference with a scheme."""
     return not isinstance(text, str) or (_is_uri_reference(text) and ":" in text.split("/")[0])
+
+
+_formats.checks("date-time", raises=ValueError)(_is_date_time)
+_formats.checks("uri-reference")(_is_uri_reference)
+_formats.checks("uri")(_is_uri)
 
 
 def check_message(body: bytes) -> None:
