@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from streamcls import cli_keys, cli_models, cli_watch
+from streamcls import cli_check, cli_keys, cli_models, cli_watch
 from streamcls.errors import StreamclsError
 from streamcls.urls import redact
 
@@ -53,9 +53,9 @@ def run(config: ConfigPath) -> None:
         from streamcls.observe.logs import log_to_stderr
 
         settings = load_settings(config)
-        log_to_stderr(settings.log.level)
-        daemon = Daemon(settings)
-        signals.stop = daemon.stop
+        log_to_stderr(settings.log)
+        daemon = Daemon(settings, config=config)
+        signals.stop, signals.reload = daemon.stop, daemon.reload
         code = daemon.run()
     raise typer.Exit(code)
 
@@ -133,24 +133,7 @@ def finetune(
     )
 
 
-@app.command()
-def check(config: ConfigPath) -> None:
-    """Validate a configuration file, its video files, its model file and its keys."""
-    from streamcls.config import check_files, load_settings
-    from streamcls.keys import keys_to_serve
-    from streamcls.models.backends import resolve_device
-    from streamcls.models.bundle import load_bundle
-    from streamcls.stream_line import decision_policies
-
-    settings = load_settings(config)
-    check_files(settings)
-    if settings.keys.secret and settings.keys.authorized:
-        keys_to_serve(Path(settings.keys.secret), Path(settings.keys.authorized))
-    model = load_bundle(settings.model.path, resolve_device(settings.model.device))
-    for stream in settings.streams:
-        decision_policies(settings, stream, model)
-    streams = ", ".join(stream.id for stream in settings.streams)
-    Console().print(f"{config}: fine; model {model.manifest.name}; streams {streams}", markup=False)
+app.command()(cli_check.check)
 
 
 @app.command()
@@ -162,18 +145,21 @@ def schema() -> None:
 
 
 class _Signals:
-    """SIGTERM and SIGINT call `stop`; a second one falls through to the old handler.
+    """SIGTERM and SIGINT call `stop`, a second one falls through to the old handler.
 
-    Until there is something to stop, they end the process at once, and well.
+    SIGHUP calls `reload`, each time. Until there is something to stop, they end the process at
+    once, and well.
     """
 
     def __init__(self) -> None:
         self.stop: Callable[[], None] = sys.exit
+        self.reload: Callable[[], None] = lambda: None  # what is being read is read anyway
         self._old: dict[int, Any] = {}
 
     def __enter__(self) -> "_Signals":
         for number in (signal.SIGTERM, signal.SIGINT):
             self._old[number] = signal.signal(number, self._handle)
+        self._old[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: self.reload())
         return self
 
     def __exit__(self, *_: object) -> None:

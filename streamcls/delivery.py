@@ -54,6 +54,7 @@ class Delivery:
         self._clock = clock
         self.status: dict[str, StatusData] = {}
         self._problems: list[str] = []
+        self._config_problem = ""
         self._writer = Writer(f"/streamcls/{socket.gethostname()}", boot_id)
         with ExitStack() as undo:
             self._door = Door(keys=keys, ipc_mode=publish.ipc_mode)
@@ -133,6 +134,22 @@ class Delivery:
         """Queue a stream's new state, which heartbeats then repeat."""
         self._publisher.post(stream, lambda: self._note_status(stream, status))
 
+    def expect(self, stream: str) -> None:
+        """Let snapshots name the topics of a stream that is added. Callable from any thread."""
+        self._history.expect(stream)
+
+    def forget(self, stream: str, on_forgotten: Callable[[], None]) -> None:
+        """Repeat a stream's state no longer: it is served no more. Callable from any thread.
+
+        Args:
+            on_forgotten: called on the publishing thread once all its messages were sent.
+        """
+        self._publisher.post(stream, lambda: self._forget(stream), on_forgotten)
+
+    def tell_config_problem(self, text: str) -> None:
+        """Say in every status what keeps a new configuration from being served; empty: nothing."""
+        self._config_problem = text
+
     def stop(self) -> None:
         """End after everything posted so far has been sent. Idempotent."""
         self._publisher.stop()
@@ -190,7 +207,9 @@ class Delivery:
 
     def _tell_of_problems(self) -> Iterator[tuple[str, Payload]]:
         """Every stream's status where a problem has begun, changed its kind or is over."""
-        before, self._problems = self._problems, self._history.problems
+        before, self._problems = self._problems, list(self._history.problems)
+        if self._config_problem:
+            self._problems.append(f"configuration: not reloaded; {self._config_problem}")
         # What stands behind the kind are numbers, which heartbeats keep up to date.
         if _kinds(before) != _kinds(self._problems):
             for stream, status in self.status.items():
@@ -199,6 +218,10 @@ class Delivery:
     def _note_status(self, stream: str, status: StatusData) -> Iterator[Payload]:
         self.status[stream] = status
         yield msgspec.structs.replace(status, problems=self._problems)
+
+    def _forget(self, stream: str) -> Iterator[Payload]:
+        self.status.pop(stream, None)
+        yield from ()
 
     def _heartbeat(self) -> Iterator[tuple[str, Payload]]:
         yield from self._recovered_ends()

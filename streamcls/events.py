@@ -63,6 +63,9 @@ class PredictionData(Wire, frozen=True):
     latency: Latency
     model: str
     model_hash: str
+    clock_offset_s: float | None = None
+    """The camera's wall clock minus the daemon's, where the camera tells its time: what to add to
+    the times here to have the camera's."""
 
 
 class EventData(Wire, frozen=True, kw_only=True):
@@ -84,6 +87,8 @@ class EventData(Wire, frozen=True, kw_only=True):
     """Media seconds; on `start` and `update` the latest instant at which the label held."""
     start_time: Time
     end_time: Time | None = None
+    clock_offset_s: float | None = None
+    """As in a prediction: that of the newest window."""
     reason: EndReason | None = None
     """Why it ended; set on `end` and only there."""
 

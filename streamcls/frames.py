@@ -4,6 +4,7 @@
 the network said of it. Media times are exact `Fraction` seconds on the stream's own timeline.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias, Union
@@ -47,12 +48,14 @@ class Frame:
     """A decoded frame, not yet converted.
 
     `media_s` is None where the container carried no timestamp; the receive clock then serves.
+    `clock_offset_s` is the camera's wall clock minus this machine's, None where it is not known.
     """
 
     image: RawImage
     media_s: Fraction | None
     arrival_monotonic_s: float
     arrival_utc_s: float
+    clock_offset_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,9 @@ class Window:
         coverage: decoded frames over expected frames in the window, 0..1.
         arrival_monotonic_s: when the window's last frame arrived, on the monotonic clock.
         closed_monotonic_s: when the window was complete and converted, on the same clock.
+        clock_offset_s: the camera's wall clock minus this machine's at the window's end, seconds;
+            None where the camera does not tell its time.
+        lane: which of the stream's lanes cut it, and so which model is to classify it.
     """
 
     stream: str
@@ -78,6 +84,28 @@ class Window:
     coverage: float
     arrival_monotonic_s: float
     closed_monotonic_s: float
+    clock_offset_s: float | None = None
+    lane: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one decoded frame brought its stream.
+
+    Attributes:
+        arrival_monotonic_s, arrival_utc_s: when the frame came, as in `Frame`.
+        stream_epoch: the frame's; one that differs from the last step's means a break.
+        windows: those the frame closed, oldest first.
+        clock_offset_s: as in `Frame`.
+        unchanged_s: how long the picture has not changed, seconds; 0 where nobody looks.
+    """
+
+    arrival_monotonic_s: float
+    arrival_utc_s: float
+    stream_epoch: int
+    windows: Sequence[Window] = ()
+    clock_offset_s: float | None = None
+    unchanged_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

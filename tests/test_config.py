@@ -121,10 +121,10 @@ def test_relative_paths_are_taken_from_the_configurations_folder(tmp_path: Path)
 def test_video_files_that_are_not_there_are_refused_before_anything_starts(tmp_path: Path) -> None:
     settings = parse_settings(STREAM, folder=tmp_path)
     with pytest.raises(ConfigError, match=r"'cam'.*clip.mp4 does not exist"):
-        check_files(settings)
+        check_files(settings.streams)
     (tmp_path / "clip.mp4").mkdir()
     with pytest.raises(ConfigError, match="is a directory"):
-        check_files(settings)
+        check_files(settings.streams)
 
 
 def test_the_shipped_configuration_lists_every_setting_with_its_default() -> None:
@@ -179,7 +179,7 @@ def test_what_is_named_of_a_camera_is_never_its_password(url: str, host: str) ->
 def test_a_mistyped_url_is_not_quoted_with_its_password(slip: str, tmp_path: Path) -> None:
     text = STREAM.replace("clip.mp4", slip.format("hunter2"))
     with pytest.raises(ConfigError) as caught:
-        check_files(parse_settings(text, folder=tmp_path))
+        check_files(parse_settings(text, folder=tmp_path).streams)
     assert "hunter2" not in redact(str(caught.value))
 
 

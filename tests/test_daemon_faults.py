@@ -14,6 +14,7 @@ from streamcls.errors import StreamclsError
 from streamcls.events import Encoded, EventData, Payload, StatusData
 from streamcls.frames import Prediction
 from streamcls.history import History
+from streamcls.lane import Lane
 from streamcls.models.backends import TorchBackend
 from streamcls.stream_line import StreamLine
 from tests.models.small import write_small
@@ -64,19 +65,19 @@ def test_a_message_that_cannot_be_made_ends_the_run_after_every_started_event_ha
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: list[Payload] = []
-    record, report = History.record, StreamLine.report
+    record, report = History.record, Lane.report
 
     def keep(self: History, group: Sequence[Encoded]) -> None:
         kept.extend(message.payload for message in group)
         record(self, group)
 
-    def breaks_once_open(self: StreamLine, prediction: Prediction) -> Iterator[Payload]:
+    def breaks_once_open(self: Lane, prediction: Prediction) -> Iterator[Payload]:
         yield from report(self, prediction)
         if self._event_ids:
             raise ZeroDivisionError
 
     monkeypatch.setattr(History, "record", keep)
-    monkeypatch.setattr(StreamLine, "report", breaks_once_open)
+    monkeypatch.setattr(Lane, "report", breaks_once_open)
     eager = "on_threshold = 0.34\noff_threshold = 0\nmin_duration_s = 0\n"
     text = f"{settings_text(tmp_path)}[decisions]\nsmoothing_s = 0\n{eager}"
     with pytest.raises(StreamclsError, match="stopped by ZeroDivisionError"):
@@ -143,10 +144,10 @@ def test_a_fault_in_one_streams_consumer_fails_that_stream_and_hides_passwords(
     def broken(self: StreamLine, frame: object) -> bool:
         raise KeyError("rtsp://admin:hunter2@10.0.0.9/live")
 
-    for line in daemon._lines.values():
+    for line in daemon._fleet.lines.values():
         monkeypatch.setattr(line.capture, "_on_frame", broken.__get__(line))
     with caplog.at_level(logging.INFO, "streamcls"):
         assert daemon.run() == 1
-    assert "clip: failed KeyError" in caplog.text
+    assert "failed KeyError" in caplog.text
     assert "a fault inside streamcls" in caplog.text
     assert "hunter2" not in caplog.text

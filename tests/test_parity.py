@@ -15,7 +15,8 @@ from streamcls.frames import Window
 from streamcls.models.zoo import ZOO
 from streamcls.pipeline.sources import open_source
 from streamcls.pipeline.windows import WindowAssembler
-from streamcls.transforms import ClipSpec, WindowPlan, clip_batch, pathways, to_small_rgb
+from streamcls.transforms import ClipSpec, WindowPlan, to_small_rgb
+from streamcls.transforms.clip import clip_batch, pathways
 from tests.videos import number_in, write_video
 
 CPU = torch.device("cpu")

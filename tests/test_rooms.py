@@ -15,10 +15,14 @@ FLOORS: list[set[str]] = [
     {"history"},
     {"models"},
     {"pipeline", "observe", "client"},
-    {"stream_line", "delivery", "finetune", "terminal"},
+    {"engine", "delivery", "isolation", "probe", "finetune", "terminal"},
+    {"lane"},
+    {"stream_line", "reload"},
+    {"fleet"},
+    {"reloader"},
     {"daemon"},
     {"demo"},
-    {"cli", "cli_keys", "cli_models", "cli_watch"},
+    {"cli", "cli_check", "cli_keys", "cli_models", "cli_watch"},
 ]
 APART = [
     ("finetune", "pipeline"),
@@ -29,7 +33,12 @@ APART = [
     ("client", "history"),
     ("stream_line", "finetune"),
 ]
-PARTS = {"windows": {"ring", "timeline"}, "door": {"census"}}  # which no other stage sees
+PARTS = {  # which no other stage sees
+    "capture": {"opening", "source"},
+    "sources": {"source"},
+    "windows": {"ring", "timeline", "still"},
+    "door": {"census"},
+}
 
 LIBRARIES = {
     "zmq": {"pipeline/publish", "pipeline/replay", "pipeline/door", "pipeline/census"}

@@ -1,242 +1,152 @@
-"""One stream's two halves: what the operator is told, and payloads that add up."""
+"""One stream's feeding side: what it tells of breaks, and lanes that take over without a gap."""
 
-from collections.abc import Callable
+import itertools
 from fractions import Fraction
 
-import numpy as np
 import pytest
 
-from streamcls.config import (
-    DecisionSettings,
-    Settings,
-    StreamSettings,
-    WindowSettings,
-    parse_settings,
-)
-from streamcls.errors import ConfigError
-from streamcls.events import EventData, Payload, PredictionData
-from streamcls.frames import Prediction
-from streamcls.models.bundle import DecisionDefaults, LoadedModel, load_bundle
+from streamcls.config import CaptureSettings, Settings, StreamSettings, WindowSettings
+from streamcls.engine import Engine
+from streamcls.frames import Window
+from streamcls.lane import Lane, LaneSettings
+from streamcls.models.backends import TorchBackend
+from streamcls.models.bundle import load_bundle
 from streamcls.pipeline.backlog import Backlog
-from streamcls.pipeline.decisions import Policy
-from streamcls.stream_line import StreamLine, decision_policies
+from streamcls.pipeline.opening import OpeningTurns
+from streamcls.stream_line import StreamLine
 from tests.models.small import write_small
-from tests.pipeline.stubs import ManualClock, frame, window
+from tests.pipeline.stubs import ManualClock, frame
 
-EAGER = DecisionSettings(smoothing_s=0, on_threshold=0.6, off_threshold=0.4, min_duration_s=0)
+STREAM = StreamSettings("yard", "rtsp://yard/1")
+STRIDE_S = Fraction(1, 2)
+SPAN_S = Fraction(3, 10)  # 4 frames, 0.1 s apart
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     path = tmp_path_factory.mktemp("model") / "small.safetensors"
-    write_small(path, decisions=DecisionDefaults(background_label="rest"))
-    return load_bundle(path)
+    write_small(path)
+    model = load_bundle(path)
+    return Engine(model, TorchBackend(model))
 
 
-def line(
-    model: LoadedModel, *, stride_s: float = 0.5, on_lost: Callable[[str], None] = lambda name: None
-) -> StreamLine:
-    settings = Settings(
-        streams=[StreamSettings("yard", "yard.mp4")],
-        windows=WindowSettings(stride_s=stride_s),
-        decisions=EAGER,
-    )
-    return StreamLine(
-        settings.streams[0],
-        settings,
-        model=model,
-        backlog=Backlog(),
-        boot_id="boot",
-        clock=ManualClock(1.0),
-        on_status=lambda stream, status: None,
-        on_lost=on_lost,
-        on_end=lambda stream, error: None,
-    )
+class Yard:
+    """A stream line fed by hand, and all that it told."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.backlog = Backlog()
+        self.windows: list[Window] = []
+        self.lost = 0
+        self.over: list[int] = []
+        self._numbers = itertools.count()
+        self.line = StreamLine(
+            STREAM,
+            CaptureSettings(),
+            self.lane(0),
+            backlog=self.backlog,
+            turns=OpeningTurns(1),
+            clock=ManualClock(1.0),
+            on_status=lambda line, status: None,
+            on_lost=self._lose,
+            on_lane_over=lambda line, lane: self.over.append(lane.number),
+            on_end=lambda line: None,
+        )
+
+    def lane(self, epochs_before: int) -> Lane:
+        settings = Settings(streams=[STREAM], windows=WindowSettings(stride_s=float(STRIDE_S)))
+        return Lane(
+            STREAM,
+            LaneSettings.of(STREAM, settings, self.engine),
+            number=next(self._numbers),
+            epochs_before=epochs_before,
+            boot_id="boot",
+            next_event=itertools.count(1).__next__,
+            clock=ManualClock(1.0),
+        )
+
+    def feed(self, *times: Fraction) -> None:
+        for media_s in times:
+            self.line.feed(frame(media_s, arrival_s=float(media_s)))
+            while waiting := self.backlog.take(10, 0):
+                self.windows += [item for item in waiting if isinstance(item, Window)]
+
+    def offer(self) -> None:
+        self.line.offer(self.lane(self.line.epochs))
+
+    def _lose(self, line: StreamLine) -> None:
+        self.lost += 1
 
 
-def prediction(end_s: float, *scores: float, epoch: int = 1) -> Prediction:
-    row = np.array(scores, np.float32)
-    return Prediction(window("yard", end_s, epoch=epoch), row, 0.4, 0.7)
+@pytest.fixture
+def yard(engine: Engine) -> Yard:
+    return Yard(engine)
 
 
-def events(payloads: list[Payload]) -> list[EventData]:
-    return [payload for payload in payloads if isinstance(payload, EventData)]
+def at(first: int, last: int) -> list[Fraction]:
+    """Frame times at 25 a second."""
+    return [Fraction(i, 25) for i in range(first, last)]
 
 
-def test_a_prediction_carries_its_scores_best_first_and_latencies_that_add_up(
-    model: LoadedModel,
+def test_a_jump_in_time_is_told_at_once_and_not_with_the_next_window(yard: Yard) -> None:
+    yard.feed(*at(0, 25))
+    assert (yard.lost, len(yard.windows)) == (0, 2)
+    yard.feed(Fraction(500))
+    assert yard.lost == 1
+
+
+def test_a_lane_takes_over_with_its_first_window_and_the_old_one_goes_on_until_then(
+    yard: Yard,
 ) -> None:
-    data = next(iter(line(model).report(prediction(2, 0.2, 0.7, 0.1))))
-    assert isinstance(data, PredictionData)
-    assert [(s.label, s.index) for s in data.top] == [("rise", 1), ("rest", 0), ("fall", 2)]
-    assert data.model_hash == model.file_hash
-    latency = data.latency
-    parts = latency.window_ms + latency.queue_ms + latency.inference_ms + latency.publish_ms
-    assert parts == pytest.approx(latency.total_ms)
-    assert latency.total_ms == 1000
+    yard.feed(*at(0, 30))
+    yard.offer()
+    yard.feed(*at(30, 80))
+    lanes = [window.lane for window in yard.windows]
+    assert lanes == sorted(lanes)
+    assert set(lanes) == {0, 1}
+    assert yard.over == [0]
+    ends = [window.end_s for window in yard.windows]
+    assert all(b - a <= STRIDE_S + Fraction(1, 25) for a, b in itertools.pairwise(ends))
+    # The new grid is another stretch of time to subscribers, but nothing was lost in between.
+    assert [window.stream_epoch for window in yard.windows] == [1 + lane for lane in lanes]
+    assert yard.lost == 0
+    assert yard.line.counts().windows == len(yard.windows)
 
 
-def test_events_of_one_label_share_an_id_until_they_end_and_the_next_has_another(
-    model: LoadedModel,
-) -> None:
-    stream = line(model)
-    log: list[EventData] = []
-    for end_s, rise in [(1, 0.9), (2, 0.9), (3, 0.1), (20, 0.9), (21, 0.1)]:
-        log += events(list(stream.report(prediction(end_s, 0.0, rise, 0.0))))
-    rise_log = [event for event in log if event.label == "rise"]
-    assert [event.transition for event in rise_log] == ["start", "end", "start", "end"]
-    ids = [event.event_id for event in rise_log]
-    assert ids[0] == ids[1] != ids[2] == ids[3]
-    assert [event.reason for event in rise_log] == [None, "label_off", None, "label_off"]
-    # The times are those of window centres: windows end at 1 and 2 s and are 1 s long.
-    assert (rise_log[1].start_s, rise_log[1].end_s) == (0.5, 1.5)
+@pytest.mark.parametrize("frames_between", [0, 1, 7, 20])
+def test_of_lanes_offered_in_a_row_the_last_takes_over(yard: Yard, frames_between: int) -> None:
+    yard.feed(*at(0, 30))
+    yard.offer()
+    yard.feed(*at(30, 30 + frames_between))
+    yard.offer()
+    yard.feed(*at(30 + frames_between, 100))
+    assert yard.windows[-1].lane == 2
+    assert yard.over[0] == 0
+    ends = [window.end_s for window in yard.windows]
+    assert all(b - a <= STRIDE_S + Fraction(1, 25) for a, b in itertools.pairwise(ends))
 
 
-def test_an_epochs_end_is_told_as_a_lost_stream(model: LoadedModel) -> None:
-    stream = line(model)
-    list(stream.report(prediction(1, 0.0, 0.9, 0.0)))
-    log = events(list(stream.report(prediction(1, 0.9, 0.0, 0.0, epoch=2))))
-    assert (log[0].transition, log[0].label, log[0].reason) == ("end", "rise", "stream_lost")
-    assert log[0].stream_epoch == 1
+def test_where_no_frames_flow_a_lane_takes_over_at_once(yard: Yard) -> None:
+    yard.offer()
+    assert (yard.line.lane.number, yard.over) == (1, [0])
+    yard.feed(*at(0, 30))
+    assert {window.lane for window in yard.windows} == {1}
 
 
-def test_a_jump_in_time_is_told_at_once_and_not_with_the_next_window(model: LoadedModel) -> None:
-    lost: list[str] = []
-    stream = line(model, on_lost=lost.append)
-    for i in range(25):
-        stream.feed(frame(Fraction(i, 25)))
-    assert lost == []
-    stream.feed(frame(Fraction(500)))
-    assert lost == ["yard"]
+def test_a_lane_on_offer_when_the_camera_goes_is_the_one_it_comes_back_to(yard: Yard) -> None:
+    yard.feed(*at(0, 30))
+    yard.offer()
+    yard.feed(*at(30, 32))
+    yard.line._disconnected("yard", "timeout")
+    assert (yard.line.lane.number, yard.over, yard.lost) == (1, [0], 1)
+    seen = len(yard.windows)
+    yard.feed(*at(100, 130))
+    assert {window.lane for window in yard.windows[seen:]} == {1}
+    assert all(window.start_s >= 4 for window in yard.windows[seen:])
 
 
-def test_ending_all_gives_the_reason_and_leaves_nothing_open(model: LoadedModel) -> None:
-    stream = line(model)
-    list(stream.report(prediction(1, 0.0, 0.9, 0.0)))
-    assert [e.reason for e in events(list(stream.end_events("shutdown")))] == ["shutdown"]
-    assert list(stream.end_events("shutdown")) == []
-
-
-def test_a_stride_that_was_rounded_is_said(model: LoadedModel) -> None:
-    assert line(model, stride_s=0.5).rounded_stride == ""
-    assert line(model, stride_s=0.33).plan.stride_s == Fraction(3, 10)
-    assert "stride 0.33 s becomes 0.3 s" in line(model, stride_s=0.33).rounded_stride
-
-
-def policies(model: LoadedModel, text: str, stream: int = 0) -> list[Policy | None]:
-    """Those of one of two streams, of labels rest, rise and fall; rest is the background."""
-    streams = '[[streams]]\nid = "{}"\nurl = "x.mp4"\n{}\n'
-    own, _, general = text.partition("----\n")
-    settings = parse_settings(streams.format("yard", own) + streams.format("gate", "") + general)
-    return decision_policies(settings, settings.streams[stream], model)
-
-
-def refusal(model: LoadedModel, text: str) -> str:
-    with pytest.raises(ConfigError) as caught:
-        policies(model, text)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def test_without_settings_the_model_files_defaults_hold(model: LoadedModel) -> None:
-    rest, rise, fall = policies(model, "----\n")
-    assert rest is None
-    assert rise == fall == Policy(**model.manifest.decisions.for_labels())
-
-
-def test_each_setting_is_that_of_the_most_specific_table_that_has_it(model: LoadedModel) -> None:
-    text = """
-        [streams.decisions]
-        cooldown_s = 31
-        min_duration_s = 41
-        [streams.decisions.labels.rise]
-        min_duration_s = 42
-        ----
-        [decisions]
-        on_threshold = 0.7
-        smoothing_s = 11
-        cooldown_s = 12
-        update_s = 13
-        [decisions.labels.rise]
-        smoothing_s = 21
-        cooldown_s = 22
-        min_duration_s = 23
-    """.replace("        ", "")
-    defaults = model.manifest.decisions
-    general = {"on_threshold": 0.7, "off_threshold": defaults.off_threshold, "update_s": 13}
-    yard = {"cooldown_s": 31, **general}
-    assert policies(model, text, 0) == [
-        None,
-        Policy(smoothing_s=21, min_duration_s=42, **yard),
-        Policy(smoothing_s=11, min_duration_s=41, **yard),
-    ]
-    assert policies(model, text, 1) == [
-        None,
-        Policy(smoothing_s=21, min_duration_s=23, cooldown_s=22, **general),
-        Policy(smoothing_s=11, min_duration_s=defaults.min_duration_s, cooldown_s=12, **general),
-    ]
-
-
-def test_a_stream_may_have_another_background_label_or_none(model: LoadedModel) -> None:
-    text = (
-        '[streams.decisions]\nbackground_label = "rise"\n----\n[decisions]\nbackground_label = ""'
-    )
-    assert [policy is None for policy in policies(model, text, 0)] == [False, True, False]
-    assert [policy is None for policy in policies(model, text, 1)] == [False, False, False]
-
-
-@pytest.mark.parametrize(
-    ("text", "key"),
-    [
-        ("----\n[decisions.labels.raise]", "`decisions.labels.raise`"),
-        ("[streams.decisions.labels.raise]\n----\n", "`streams[0].decisions.labels.raise`"),
-        ('----\n[decisions.labels."a b"]', '`decisions.labels."a b"`'),
-        ('----\n[decisions]\nbackground_label = "raise"', "`decisions.background_label`"),
-        (
-            '[streams.decisions]\nbackground_label = "raise"\n----\n',
-            "`streams[0].decisions.background_label`",
-        ),
-    ],
-)
-def test_a_label_the_model_lacks_is_named_with_its_key(
-    text: str, key: str, model: LoadedModel
-) -> None:
-    message = refusal(model, text)
-    assert message.startswith(key)
-    assert "it has rest, rise, fall" in message
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (
-            "----\n[decisions]\non_threshold = 0.1",
-            "the model file's off_threshold = 0.4 is above `decisions.on_threshold` = 0.1",
-        ),
-        (
-            "----\n[decisions.labels.rise]\non_threshold = 0.5\noff_threshold = 0.8",
-            "`decisions.labels.rise.off_threshold` = 0.8 is above"
-            " `decisions.labels.rise.on_threshold` = 0.5",
-        ),
-        (
-            "[streams.decisions]\non_threshold = 0.3\n----\n[decisions]\noff_threshold = 0.35",
-            "`decisions.off_threshold` = 0.35 is above `streams[0].decisions.on_threshold` = 0.3",
-        ),
-    ],
-)
-def test_thresholds_the_wrong_way_round_are_named_where_each_was_set(
-    text: str, words: str, model: LoadedModel
-) -> None:
-    message = refusal(model, text)
-    assert words in message
-    assert "set both thresholds together" in message
-
-
-def test_several_labels_may_have_events_open_at_once(model: LoadedModel) -> None:
-    stream = line(model)
-    log = events(list(stream.report(prediction(1, 0.9, 0.9, 0.8))))
-    assert [(event.transition, event.label) for event in log] == [
-        ("start", "rise"),
-        ("start", "fall"),
-    ]
-    assert len({event.event_id for event in log}) == 2
+def test_a_jump_while_two_lanes_read_is_told_once(yard: Yard) -> None:
+    yard.feed(*at(0, 30))
+    yard.offer()
+    yard.feed(*at(30, 33), *at(1000, 1030))
+    assert yard.lost == 1

@@ -3,6 +3,7 @@
 import os
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -74,13 +75,13 @@ def parse_settings(text: str, *, folder: Path = Path()) -> Settings:
     )
 
 
-def check_files(settings: Settings) -> None:
+def check_files(streams: Iterable[StreamSettings]) -> None:
     """Refuse streams whose file is not there, before anything starts.
 
     Raises:
         ConfigError: a stream's file is missing or is a directory.
     """
-    for stream in settings.streams:
+    for stream in streams:
         if not stream.is_file:
             continue
         path = file_path(stream.url)

@@ -2,7 +2,7 @@
 
 import re
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -81,6 +81,14 @@ class CaptureSettings(Section, frozen=True):
     backoff_max_s: Positive = 30.0
     refused_retry_s: Positive = 60.0
     """Pause after a source said no (401, 403, 404): asking often will not change its mind."""
+    max_opening: Annotated[int, Meta(ge=1, le=10_000)] = 8
+    """Live sources that may be opening at once, so that all that come back do not stampede."""
+    max_pixels: Annotated[int, Meta(ge=16, le=2**31 - 1)] = 8192 * 8192
+    """A larger picture is refused before it takes memory: a file of 31 KB can claim gigabytes."""
+    max_corrupt: Share = 0.5
+    """Share of packets without a sound picture, over ten seconds, above which to reconnect."""
+    frozen_after_s: NonNegative = 0.0
+    """Say `stale`, reason `frozen`, when the picture has not changed for so long; 0: never."""
 
     def __post_init__(self) -> None:
         if self.backoff_max_s < self.backoff_min_s:
@@ -165,6 +173,8 @@ class LogSettings(Section, frozen=True):
     """What is logged, on standard error."""
 
     level: Annotated[str, Meta(pattern=r"\A(debug|info|warning|error)\Z")] = "info"
+    format: Literal["auto", "json", "text"] = "auto"
+    """`auto`: JSON where systemd's journal takes the log, else text for people."""
 
 
 class StreamSettings(Section, frozen=True):
@@ -177,6 +187,8 @@ class StreamSettings(Section, frozen=True):
     loop: bool = False
     stride_s: Stride | None = None
     """This stream's own stride; unset: that of [windows]."""
+    isolation: Literal["thread", "process"] = "thread"
+    """`process`: decoding in a process of its own, whose crash costs this stream a reconnect."""
     decisions: DecisionSettings = DecisionSettings()
     """What is otherwise for this stream than in [decisions]."""
 

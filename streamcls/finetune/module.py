@@ -14,7 +14,8 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from streamcls.finetune.dataset import Sample
 from streamcls.models.zoo import forward_clips, num_outputs
-from streamcls.transforms import ClipSpec, clip_batch, pathways
+from streamcls.transforms import ClipSpec
+from streamcls.transforms.clip import clip_batch, pathways
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,11 @@ class History:
             self._read_earlier(journal)
             journal.open_events = self._memory.open_events
 
+    def expect(self, stream: str) -> None:
+        """Name a stream's topics in snapshots from now on. Callable from any thread."""
+        new = [topic(stream, kind) for kind in KINDS]
+        self._topics += [name for name in new if name not in self._topics]
+
     def left_open(self) -> list[tuple[str, EventData]]:
         """Stream and newest data of each event that an earlier run started and did not end.
 

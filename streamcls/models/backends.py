@@ -13,6 +13,8 @@ from streamcls.models.bundle import LoadedModel
 from streamcls.models.golden import golden_clip
 from streamcls.models.scoring import probabilities_of
 
+_OWN_CHOICE = torch.get_num_threads()
+
 
 class Backend(Protocol):
     """Scores clips, one call at a time, from any one thread."""
@@ -69,8 +71,8 @@ class TorchBackend:
 
 
 def use_threads(count: int) -> None:
-    """Limit the network to so many CPU threads, in the whole process."""
-    torch.set_num_threads(count)
+    """Limit the network to so many CPU threads, in the whole process; 0: torch's own choice."""
+    torch.set_num_threads(count or _OWN_CHOICE)
 
 
 def resolve_device(setting: str) -> torch.device:

@@ -118,6 +118,19 @@ def load_bundle(path_or_name: str | Path, device: torch.device = _CPU) -> Loaded
     return LoadedModel(path, manifest, _sha256(path), network, device)
 
 
+def file_hash(path_or_name: str | Path) -> str:
+    """SHA-256 of a model file as it is on disk now, hexadecimal.
+
+    Raises:
+        ModelError: there is no such file, or it cannot be read.
+    """
+    path = find_bundle(path_or_name)
+    try:
+        return _sha256(path)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {_one_line(error)}") from None
+
+
 def write_bundle(
     path: Path,
     *,

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from streamcls.frames import RgbClip
 from streamcls.models.manifest import Activation
 from streamcls.models.zoo import forward_clips
-from streamcls.transforms import ClipSpec, clip_batch, pathways
+from streamcls.transforms import ClipSpec
+from streamcls.transforms.clip import clip_batch, pathways
 
 
 def logits_of(

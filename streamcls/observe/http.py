@@ -44,14 +44,25 @@ class HttpServer:
     """
 
     def __init__(
-        self, host: str, port: int, *, metrics: Callable[[], bytes], healthy: Check, ready: Check
+        self,
+        host: str,
+        port: int,
+        *,
+        metrics: Callable[[], bytes],
+        healthy: Check,
+        ready: Check,
+        pending: Callable[[], str] = str,
     ) -> None:
         """Bind the address.
+
+        Args:
+            pending: says what a reload of the configuration would do, without any of its values.
 
         Raises:
             BindError: the address is in use or not ours.
         """
         self._metrics = metrics
+        self._pending = pending
         self._checks = {"/healthz": healthy, "/readyz": ready}
         try:
             self._server = make_server(host, port, self._answer, _Server, _Handler)
@@ -81,12 +92,14 @@ class HttpServer:
         status, kind, body = HTTPStatus.OK, "text/plain; charset=utf-8", b"ok\n"
         if path == "/metrics":
             kind, body = _METRICS_TYPE, self._metrics()
+        elif path == "/pending":
+            body = f"{self._pending()}\n".encode()
         elif path in self._checks:
             trouble = self._checks[path]()
             if trouble:
                 status, body = HTTPStatus.SERVICE_UNAVAILABLE, f"{trouble}\n".encode()
         else:
-            status, body = HTTPStatus.NOT_FOUND, b"try /metrics, /healthz or /readyz\n"
+            status, body = HTTPStatus.NOT_FOUND, b"try /metrics, /healthz, /readyz or /pending\n"
         headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
         start_response(f"{status.value} {status.phrase}", headers)
         return [body]

@@ -4,15 +4,21 @@ import logging
 import sys
 import traceback
 
+from streamcls.config import LogSettings
 from streamcls.urls import redact
 
 log = logging.getLogger("streamcls")
 
 
-def log_to_stderr(level: str) -> None:
-    """Send this process's log to standard error from `level` (`debug`, `info`, ...) up."""
+def logger_for(stream: str) -> "logging.LoggerAdapter[logging.Logger]":
+    """The log, with a stream's id on every line."""
+    return logging.LoggerAdapter(log, {"stream": stream})
+
+
+def log_to_stderr(settings: LogSettings) -> None:
+    """Send this process's log to standard error."""
     logging.basicConfig(
-        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)s %(message)s"
+        stream=sys.stderr, level=settings.level.upper(), format="%(asctime)s %(levelname)s %(message)s"
     )
 
 

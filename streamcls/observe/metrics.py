@@ -4,6 +4,7 @@ Stages keep plain integers; nothing here runs on the frame path.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -23,6 +24,7 @@ class StreamCounts:
 
     up: bool
     last_frame_utc_s: float | None
+    clock_offset_s: float | None
     frames_decoded: int
     frames_converted: int
     decode_errors: int
@@ -53,6 +55,7 @@ class Snapshot:
 
     streams: Mapping[str, StreamCounts]
     delivery: DeliveryCounts
+    reloads: Mapping[str, int]
     build: Mapping[str, str]
 
 
@@ -82,6 +85,11 @@ class Metrics:
             registry=self.registry,
         )
 
+    def forget(self, stream: str) -> None:
+        """Drop the histogram of a stream that is served no more."""
+        with suppress(KeyError):
+            self.event_latency_seconds.remove(stream)
+
     def exposition(self) -> bytes:
         """The metrics in Prometheus's text format."""
         return generate_latest(self.registry)
@@ -99,6 +107,12 @@ class _StageCollector(Collector):
         now = self._read()
         yield from _stream_metrics(now.streams)
         yield from _delivery_metrics(now.delivery)
+        reloads = CounterMetricFamily(
+            "streamcls_config_reloads", "Reloads of the configuration.", labels=["result"]
+        )
+        for result, count in now.reloads.items():
+            reloads.add_metric([result], count)
+        yield reloads
         build = GaugeMetricFamily(
             "streamcls_build_info", "Versions and model in force.", labels=list(now.build)
         )
@@ -113,12 +127,20 @@ def _stream_metrics(streams: Mapping[str, StreamCounts]) -> Iterator[Metric]:
         "POSIX time of the last decoded frame.",
         labels=["stream"],
     )
+    offset = GaugeMetricFamily(
+        "streamcls_source_clock_offset_seconds",
+        "A camera's wall clock minus this machine's, where the camera tells its time.",
+        labels=["stream"],
+    )
     for stream, counts in streams.items():
         up.add_metric([stream], float(counts.up))
+        if counts.clock_offset_s is not None:
+            offset.add_metric([stream], counts.clock_offset_s)
         if counts.last_frame_utc_s is not None:
             last.add_metric([stream], counts.last_frame_utc_s)
     yield up
     yield last
+    yield offset
     totals: dict[str, tuple[str, Callable[[StreamCounts], int]]] = {
         "frames_decoded": ("Frames decoded.", lambda counts: counts.frames_decoded),
         "frames_converted": ("Frames turned into RGB.", lambda counts: counts.frames_converted),

@@ -4,6 +4,8 @@ import os
 import socket
 from contextlib import suppress
 
+from streamcls.clock import Clock
+
 
 def notify(message: str) -> None:
     """Tell systemd, e.g. `READY=1`. Does nothing where no manager asked to be told.
@@ -20,3 +22,8 @@ def notify(message: str) -> None:
     kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
     with suppress(OSError), socket.socket(socket.AF_UNIX, kind) as channel:
         channel.sendto(message.encode(), address)
+
+
+def reloading(clock: Clock) -> None:
+    """Tell systemd that a reload has begun; `READY=1` ends it."""
+    notify(f"RELOADING=1\nMONOTONIC_USEC={clock.monotonic_s() * 1_000_000:.0f}")

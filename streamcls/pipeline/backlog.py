@@ -82,6 +82,13 @@ class Backlog:
         with self._changed:
             return self._superseded[stream]
 
+    def forget(self, stream: str) -> None:
+        """Drop a stream that is no more, if nothing of it waits."""
+        with self._changed:
+            if not self._waiting.get(stream):
+                self._waiting.pop(stream, None)
+                self._superseded.pop(stream, None)
+
     def close(self) -> None:
         """Take no more windows; what waits may still be taken. Idempotent."""
         with self._changed:

@@ -2,31 +2,23 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Protocol
+from typing import Generic
 
 from streamcls.clock import Clock
 from streamcls.config import CaptureSettings, StreamSettings
 from streamcls.errors import SourceError, SourceRefused, UnusableSource
 from streamcls.events import State, StatusData, utc
-from streamcls.frames import Frame
+from streamcls.pipeline.opening import OpeningTurns, Turn, backoff_s
+from streamcls.pipeline.source import Item, Source
 from streamcls.urls import redact
 
 _HEALTHY_S = 30.0  # frames for so long and the next failure counts as the first
 _STALE_S = 3.0
 _STALE_FRAMES = 10
-
-
-class Source(Protocol):
-    """What a capture runs: one attempt at one source; `streamcls.pipeline.sources` has them."""
-
-    decode_errors: int
-
-    def frames(self, stop: threading.Event) -> Generator[Frame, None, None]:
-        """Yield frames until the end, or raise a SourceError."""
 
 
 @dataclass(slots=True)
@@ -41,11 +33,12 @@ class CaptureStats:
     last_frame_utc_s: float | None = None
 
 
-class Capture:
+class Capture(Generic[Item]):
     """Keeps one stream flowing until it ends, is stopped, or cannot be used.
 
     States: connecting -> (first decoded frame) warming_up -> (a whole window) up, with stale while
-    frames stay away; then backoff and again connecting, or at last failed or stopped.
+    frames stay away or all show the same; then backoff and again connecting, or at last failed or
+    stopped.
 
     Attributes:
         error: the exception that ended the stream for good, if one did.
@@ -57,18 +50,21 @@ class Capture:
         settings: StreamSettings,
         limits: CaptureSettings,
         *,
-        open_source: Callable[[], Source],
-        on_frame: Callable[[Frame], bool],
+        open_source: Callable[[], Source[Item]],
+        turns: OpeningTurns,
+        on_frame: Callable[[Item], bool],
         on_status: Callable[[str, StatusData], None],
         on_lost: Callable[[str, str], None],
         on_fault: Callable[[str, BaseException], None],
         on_end: Callable[[str, BaseException | None], None],
         clock: Clock,
         random: Random,
+        unchanged_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         """Store the parts.
 
         Args:
+            turns: live sources open in turn, shared by all captures.
             on_frame: takes each frame; says whether the stream has had a whole window since it
                 connected. Its errors are bugs, and end this stream visibly.
             on_status: told each state as it begins, in order; must neither block nor call back.
@@ -76,6 +72,7 @@ class Capture:
                 the status that follows from it.
             on_fault: told (stream, error) of an error that nobody foresaw, before what follows it.
             on_end: told (stream, `error`) when the thread ends.
+            unchanged_s: says, after each frame, for how long the picture has stood still, seconds.
         """
         self.error: BaseException | None = None
         self.stopping = threading.Event()
@@ -83,6 +80,7 @@ class Capture:
         self._is_file = settings.is_file
         self._limits = limits
         self._open_source = open_source
+        self._turns = turns
         self._on_frame = on_frame
         self._on_status = on_status
         self._on_lost = on_lost
@@ -90,11 +88,14 @@ class Capture:
         self._on_end = on_end
         self._clock = clock
         self._random = random
+        self._unchanged_s = unchanged_s
         self._lock = threading.Lock()  # guards the counts and the state: statuses keep their order
         self._stats = CaptureStats()
-        self._source: Source | None = None
+        self._source: Source[Item] | None = None
         self._attempt = 0
+        self._stop_reason = "stopped"
         self._flowing: State | None = None  # warming_up or up while a connection gives frames
+        self._frozen = False
         self._first_frame_s = 0.0
         self._last_frame_s = 0.0
         self._waiting_since_s: float | None = None  # None while `on_frame` has the thread
@@ -116,8 +117,13 @@ class Capture:
         """Start the thread."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Ask the thread to end; a blocked read delays it by `read_timeout_s`. Idempotent."""
+    def stop(self, reason: str = "stopped") -> None:
+        """Ask the thread to end; a blocked read delays it by `read_timeout_s`. Idempotent.
+
+        Args:
+            reason: what the last status is to say.
+        """
+        self._stop_reason = reason
         self.stopping.set()
 
     def join(self, timeout_s: float) -> bool:
@@ -160,7 +166,7 @@ class Capture:
                 self._lose("stopped" if self.stopping.is_set() else error.reason)
                 if self.stopping.is_set():
                     break
-                if self._is_file and (isinstance(error, UnusableSource) or _is_cut_off(error)):
+                if self._is_file and _is_hopeless(error):
                     self.error = error
                     self._change("failed", error.reason, str(error))
                     return
@@ -179,23 +185,33 @@ class Capture:
                     self._change("stopped", "end_of_file")
                     return
         self._lose("stopped")
-        self._change("stopped", "stopped")
+        self._change("stopped", self._stop_reason)
 
     def _play(self) -> None:
         """Run one source to its end. Raises what it raises."""
+        if self._is_file:
+            self._run_source(None)
+            return
+        with self._turns.turn(self._attempt, self.stopping) as turn:
+            if turn.is_held:
+                self._run_source(turn)
+
+    def _run_source(self, turn: Turn | None) -> None:
         source = self._open_source()
         with self._lock:
             self._source = source
         try:
             with closing(source.frames(self.stopping)) as frames:
                 for frame in frames:
+                    if turn:
+                        turn.give_back()  # open is what gives a frame
                     self._take(frame)
         finally:
             with self._lock:
                 self._stats.decode_errors += source.decode_errors
                 self._source = None
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, frame: Item) -> None:
         now_s = frame.arrival_monotonic_s
         with self._lock:
             self._waiting_since_s = None
@@ -208,7 +224,7 @@ class Capture:
                 # A running mean over about eight frames.
                 self._interval_s += (now_s - self._last_frame_s - self._interval_s) / 8
             self._last_frame_s = now_s
-            if self._stats.state != self._flowing:
+            if self._stats.state != self._flowing and not self._frozen:
                 self._enter(self._flowing)
             if now_s - self._first_frame_s >= _HEALTHY_S:
                 self._attempt = 0
@@ -217,7 +233,19 @@ class Capture:
             if whole_window and self._flowing == "warming_up":
                 self._flowing = "up"
                 self._enter("up")
+            self._judge_picture(self._flowing)
             self._waiting_since_s = self._clock.monotonic_s()
+
+    def _judge_picture(self, flowing: State) -> None:
+        """Say `stale` while the picture stands still for too long; the caller holds the lock."""
+        limit_s = self._limits.frozen_after_s
+        frozen = 0 < limit_s <= self._unchanged_s()
+        if frozen != self._frozen:
+            self._frozen = frozen
+            if frozen:
+                self._enter("stale", "frozen", f"the picture has not changed for {limit_s:g} s")
+            else:
+                self._enter(flowing)
 
     def _back_off(self, error: SourceError) -> None:
         self._attempt += 1
@@ -235,6 +263,7 @@ class Capture:
         with self._lock:
             was_flowing = self._flowing is not None
             self._flowing = self._waiting_since_s = None
+            self._frozen = False
         if was_flowing:
             self._on_lost(self._stream, reason)
 
@@ -262,15 +291,10 @@ class Capture:
         )
 
 
-def backoff_s(attempt: int, limits: CaptureSettings, random: Random) -> float:
-    """The pause before attempt number `attempt` + 1, in seconds: exponential with full jitter.
-
-    The jitter keeps cameras that failed together, behind one switch, from coming back together.
-    """
-    # The exponent is bounded because a float is: 2.0 ** 1024 overflows.
-    ceiling_s = min(limits.backoff_max_s, limits.backoff_min_s * 2.0 ** min(attempt, 64))
-    return random.uniform(limits.backoff_min_s, ceiling_s)
-
-
-def _is_cut_off(error: SourceError) -> bool:
-    return error.reason == "truncated"
+def _is_hopeless(error: SourceError) -> bool:
+    """Whether a file that failed so would fail again at the same place."""
+    return isinstance(error, UnusableSource) or error.reason in (
+        "truncated",
+        "decoder_crashed",
+        "decoder_wedged",
+    )

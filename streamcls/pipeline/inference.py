@@ -31,12 +31,13 @@ class InferenceWorker:
     Attributes:
         error: the exception that ended the thread, if one did.
         beat_monotonic_s: when the loop last came round, whether or not there was work.
+        max_batch: the most windows in one batch; may be set at any time.
     """
 
     def __init__(
         self,
         *,
-        scorer: Scorer,
+        scorer_of: Callable[[Window], Scorer],
         backlog: Takes,
         max_batch: int,
         clock: Clock,
@@ -47,14 +48,15 @@ class InferenceWorker:
         """Store the parts.
 
         Args:
+            scorer_of: says what is to classify a window; windows of one scorer share a batch.
             on_batch: told each batch's size and its seconds in the model.
             on_end: told once when the thread ends, with the error that ended it or None.
         """
         self.error: BaseException | None = None
         self.beat_monotonic_s = clock.monotonic_s()
-        self._scorer = scorer
+        self.max_batch = max_batch
+        self._scorer_of = scorer_of
         self._backlog = backlog
-        self._max_batch = max_batch
         self._clock = clock
         self._on_prediction = on_prediction
         self._on_batch = on_batch
@@ -73,10 +75,14 @@ class InferenceWorker:
 
     def _run(self) -> None:
         try:
-            while (items := self._backlog.take(self._max_batch, timeout_s=1.0)) is not None:
+            while (items := self._backlog.take(self.max_batch, timeout_s=1.0)) is not None:
                 self.beat_monotonic_s = self._clock.monotonic_s()
-                if windows := [item for item in items if isinstance(item, Window)]:
-                    self._classify(windows)
+                by_scorer: dict[Scorer, list[Window]] = {}
+                for item in items:
+                    if isinstance(item, Window):
+                        by_scorer.setdefault(self._scorer_of(item), []).append(item)
+                for scorer, windows in by_scorer.items():
+                    self._classify(scorer, windows)
                 for item in items:
                     if not isinstance(item, Window):
                         item()
@@ -84,9 +90,9 @@ class InferenceWorker:
             self.error = error
         self._on_end(self.error)
 
-    def _classify(self, windows: list[Window]) -> None:
+    def _classify(self, scorer: Scorer, windows: list[Window]) -> None:
         batched = self._clock.monotonic_s()
-        scores = self._scorer.scores([window.clip for window in windows])
+        scores = scorer.scores([window.clip for window in windows])
         scored = self._clock.monotonic_s()
         self._on_batch(len(windows), scored - batched)
         for window, row in zip(windows, scores, strict=True):

@@ -20,8 +20,8 @@ class Timeline:
     to exist.
     """
 
-    def __init__(self) -> None:
-        self.epoch = 0
+    def __init__(self, epochs_before: int = 0) -> None:
+        self.epoch = epochs_before
         self.media_s = Fraction(0)
         self._last: Frame | None = None
         self._intervals_s: deque[float] = deque(maxlen=_RATE_MEMORY)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from streamcls.clock import Clock
-from streamcls.frames import Frame, RawImage, RgbImage, Window
+from streamcls.frames import Frame, RawImage, RgbImage, Step, Window
 from streamcls.pipeline.ring import FrameRing
 from streamcls.pipeline.timeline import Timeline
 from streamcls.transforms.grid import GridSampler, WindowPlan
@@ -22,6 +22,13 @@ class WindowStats:
     windows_dropped: Counter[str] = field(default_factory=Counter)
     frames_dropped: Counter[str] = field(default_factory=Counter)
     """Decoded frames that no window may use."""
+
+    def add(self, other: "WindowStats") -> None:
+        """Count what another has counted as well."""
+        self.frames_converted += other.frames_converted
+        self.windows += other.windows
+        self.windows_dropped.update(other.windows_dropped)
+        self.frames_dropped.update(other.frames_dropped)
 
 
 @dataclass(slots=True)
@@ -48,14 +55,27 @@ class WindowAssembler:
         min_coverage: float,
         live: bool,
         clock: Clock,
+        lane: int = 0,
+        epochs_before: int = 0,
+        watch_still: bool = False,
     ) -> None:
+        """Start with nothing seen.
+
+        Args:
+            convert: the frame half of the transforms.
+            live: whether frames come when they come, or faster than life.
+            lane: given to every window.
+            epochs_before: stream epochs that there were already; the first is numbered after them.
+        """
         self.stats = WindowStats()
-        self.timeline = Timeline()
+        self.timeline = Timeline(epochs_before)
         self._stream = stream
         self._plan = plan
         self._convert = convert
         self._min_coverage = min_coverage
         self._live = live
+        self._lane = lane
+        self._watch_still = watch_still
         self._clock = clock
         self._capacity = plan.span_steps + 1
         self._ring = FrameRing(self._capacity)
@@ -79,6 +99,17 @@ class WindowAssembler:
         self._held = _Held(frame)
         closed += [window for j in shown_now if (window := self._show(j, self._held, frame))]
         return closed
+
+    def step(self, frame: Frame) -> Step:
+        """As `push`, with what else there is to know of the frame."""
+        windows = self.push(frame)
+        return Step(
+            arrival_monotonic_s=frame.arrival_monotonic_s,
+            arrival_utc_s=frame.arrival_utc_s,
+            stream_epoch=self.timeline.epoch,
+            windows=windows,
+            clock_offset_s=frame.clock_offset_s,
+        )
 
     def _begin_epoch(self, first: Frame) -> None:
         self._grid = GridSampler(self._plan.step_s)
@@ -123,6 +154,8 @@ class WindowAssembler:
             coverage=coverage,
             arrival_monotonic_s=closing.arrival_monotonic_s - since_end_s,
             closed_monotonic_s=self._clock.monotonic_s(),
+            clock_offset_s=closing.clock_offset_s,
+            lane=self._lane,
         )
 
     def _coverage(self, start: int, end: int) -> float:

@@ -4,9 +4,10 @@ spec    ClipSpec: what a network was trained on, stored in its model file
 grid    which decoded frames show at which instants (uniform temporal subsampling)
 pixels  frame half: a decoder's picture -> small RGB, once per grid frame
 clip    clip half, on the device: T pictures -> the network's normalised input
+
+`clip` is imported by its own name: it needs torch, and what only decodes does not.
 """
 
-from streamcls.transforms.clip import clip_batch, pathways
 from streamcls.transforms.grid import GridSampler, WindowPlan
 from streamcls.transforms.pixels import scaled_size, to_small_rgb
 from streamcls.transforms.spec import ClipSpec, PixelRecipe
@@ -16,8 +17,6 @@ __all__ = [
     "GridSampler",
     "PixelRecipe",
     "WindowPlan",
-    "clip_batch",
-    "pathways",
     "scaled_size",
     "to_small_rgb",
 ]

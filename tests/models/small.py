@@ -21,9 +21,9 @@ ARGUMENTS: dict[str, Any] = {
 LABELS = ("rest", "rise", "fall")
 
 
-def small_network(**changes: Any) -> nn.Module:
-    """The small X3D, with the same random weights each time and scores well apart."""
-    torch.manual_seed(5)
+def small_network(seed: int = 5, **changes: Any) -> nn.Module:
+    """The small X3D, with a seed's own random weights and scores well apart."""
+    torch.manual_seed(seed)
     network = build_network("x3d_xs", **(ARGUMENTS | changes))
     for module in network.modules():
         if isinstance(module, nn.Linear):
@@ -31,7 +31,9 @@ def small_network(**changes: Any) -> nn.Module:
     return network
 
 
-def write_small(path: Path, network: nn.Module | None = None, **changes: Any) -> Manifest:
+def write_small(
+    path: Path, network: nn.Module | None = None, *, seed: int = 5, **changes: Any
+) -> Manifest:
     """Write a bundle of the small network; `changes` replace arguments of `write_bundle`."""
     pieces: dict[str, Any] = {
         "name": "small",
@@ -40,4 +42,4 @@ def write_small(path: Path, network: nn.Module | None = None, **changes: Any) ->
         "labels": LABELS,
         "clip_spec": SPEC,
     }
-    return write_bundle(path, network=network or small_network(), **(pieces | changes))
+    return write_bundle(path, network=network or small_network(seed), **(pieces | changes))

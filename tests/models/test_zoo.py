@@ -19,7 +19,7 @@ from streamcls.models.zoo import (
     num_outputs,
     replace_head,
 )
-from streamcls.transforms import pathways
+from streamcls.transforms.clip import pathways
 
 HUB = ["x3d_xs", "x3d_s", "x3d_m", "slow_r50", "slowfast_r50"]
 

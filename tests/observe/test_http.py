@@ -62,6 +62,7 @@ def test_what_the_stages_counted_is_what_prometheus_reads() -> None:
     counts = StreamCounts(
         up=True,
         last_frame_utc_s=1.7e9,
+        clock_offset_s=-0.25,
         frames_decoded=500,
         frames_converted=40,
         decode_errors=2,
@@ -80,7 +81,8 @@ def test_what_the_stages_counted_is_what_prometheus_reads() -> None:
         journal_lost=9,
         journal_bytes=4096,
     )
-    metrics = Metrics(lambda: Snapshot({"cam": counts}, delivery, {"version": "1"}))
+    reloads = {"applied": 2, "rejected": 1}
+    metrics = Metrics(lambda: Snapshot({"cam": counts}, delivery, reloads, {"version": "1"}))
     metrics.event_latency_seconds.labels("cam").observe(0.03)
     with served(metrics) as url:
         status, text = get(f"{url}/metrics")
@@ -93,6 +95,8 @@ def test_what_the_stages_counted_is_what_prometheus_reads() -> None:
     expected = {
         ("streamcls_source_up", "cam"): 1,
         ("streamcls_source_last_frame_timestamp_seconds", "cam"): 1.7e9,
+        ("streamcls_source_clock_offset_seconds", "cam"): -0.25,
+        ("streamcls_config_reloads_total", "rejected"): 1,
         ("streamcls_frames_decoded_total", "cam"): 500,
         ("streamcls_frames_converted_total", "cam"): 40,
         ("streamcls_decode_errors_total", "cam"): 2,

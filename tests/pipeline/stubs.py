@@ -56,7 +56,13 @@ class CountingConvert:
         return rgb
 
 
-def window(stream: str = "cam", end_s: float = 1.0, *, epoch: int = 1) -> Window:
+def window(
+    stream: str = "cam",
+    end_s: float = 1.0,
+    *,
+    epoch: int = 1,
+    clock_offset_s: float | None = None,
+) -> Window:
     exact = Fraction(end_s)
     return Window(
         stream=stream,
@@ -69,4 +75,5 @@ def window(stream: str = "cam", end_s: float = 1.0, *, epoch: int = 1) -> Window
         coverage=1.0,
         arrival_monotonic_s=0.0,
         closed_monotonic_s=0.0,
+        clock_offset_s=clock_offset_s,
     )

@@ -13,7 +13,8 @@ from streamcls.config import CaptureSettings, StreamSettings
 from streamcls.errors import SourceError, SourceRefused, SourceTimeout, UnusableSource
 from streamcls.events import StatusData
 from streamcls.frames import Frame
-from streamcls.pipeline.capture import Capture, Source, backoff_s
+from streamcls.pipeline.capture import Capture
+from streamcls.pipeline.opening import OpeningTurns, backoff_s
 from tests.pipeline.stubs import ManualClock, frame
 
 _CAMERA = StreamSettings(id="cam", url="rtsp://user:secret@camera/live")
@@ -56,6 +57,8 @@ class Run:
     window_after: int = 3
     clock: ManualClock = field(default_factory=ManualClock)
     on_frame: Callable[[Frame], bool] | None = None
+    unchanged_s: Callable[[], float] = lambda: 0.0
+    limits: CaptureSettings = _LIMITS
     statuses: list[StatusData] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     sources: list[ScriptedSource] = field(default_factory=list)
@@ -66,8 +69,9 @@ class Run:
     def __post_init__(self) -> None:
         self.capture = Capture(
             self.settings,
-            _LIMITS,
+            self.limits,
             open_source=self._open,
+            turns=OpeningTurns(1),
             on_frame=self.on_frame or self._take,
             on_status=self._note,
             on_lost=self._lose,
@@ -75,6 +79,7 @@ class Run:
             on_end=lambda stream, error: self.ended.append((stream, error)),
             clock=self.clock,
             random=Random(1),
+            unchanged_s=self.unchanged_s,
         )
 
     def to_the_end(self) -> "Run":
@@ -86,7 +91,7 @@ class Run:
     def states(self) -> list[str]:
         return [status.state for status in self.statuses]
 
-    def _open(self) -> Source:
+    def _open(self) -> ScriptedSource:
         self.sources.append(ScriptedSource(next(self.scripts), self.clock))
         return self.sources[-1]
 
@@ -232,6 +237,28 @@ def test_a_slow_camera_is_not_stale_between_its_frames() -> None:
         run.capture.check_stale(run.clock.now_s + 5)
 
     run.scripts = iter([[*([1.0] * 20), check, run.capture.stop]])
+    assert "stale" not in run.to_the_end().states
+
+
+def test_a_picture_that_stands_still_for_too_long_is_stale_until_it_moves() -> None:
+    still_s = iter([0.0, 1.0, 9.9, 10.0, 11.0, 0.0, 1.0, 0.0])
+    run = Run(
+        _CAMERA,
+        iter([]),
+        window_after=1,
+        limits=CaptureSettings(frozen_after_s=10),
+        unchanged_s=lambda: next(still_s),
+    )
+    run.scripts = iter([[*([0.1] * 7), run.capture.stop, 0.1]])
+    run.to_the_end()
+    assert run.states == ["connecting", "warming_up", "up", "stale", "up", "stopped"]
+    assert run.statuses[3].reason == "frozen"
+    assert run.told.count("lost: stopped") == 1
+
+
+def test_a_picture_may_stand_still_where_nobody_asked_to_watch_it() -> None:
+    run = Run(_CAMERA, iter([]), window_after=1, unchanged_s=lambda: 1e6)
+    run.scripts = iter([[0.1, 0.1, run.capture.stop]])
     assert "stale" not in run.to_the_end().states
 
 

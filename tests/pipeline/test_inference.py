@@ -30,7 +30,7 @@ def run(backlog: Backlog, scorer: Scorer) -> tuple[list[Prediction], list[BaseEx
     predictions: list[Prediction] = []
     ends: list[BaseException | None] = []
     worker = InferenceWorker(
-        scorer=scorer,
+        scorer_of=lambda window: scorer,
         backlog=backlog,
         max_batch=4,
         clock=ManualClock(),
@@ -67,7 +67,7 @@ def test_a_note_is_called_after_the_windows_before_it_were_reported() -> None:
     backlog.note("a", lambda: order.append("note"))
     backlog.close()
     worker = InferenceWorker(
-        scorer=Scorer(),
+        scorer_of=lambda window: Scorer(),
         backlog=backlog,
         max_batch=4,
         clock=ManualClock(),

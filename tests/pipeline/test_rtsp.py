@@ -19,6 +19,7 @@ from streamcls.errors import SourceError, SourceRefused, SourceTimeout
 from streamcls.events import StatusData
 from streamcls.frames import Frame
 from streamcls.pipeline.capture import Capture
+from streamcls.pipeline.opening import OpeningTurns
 from streamcls.pipeline.sources import Source, open_source, rtsp
 from tests.rtsp import RtspServer, rtsp_server
 from tests.videos import number_in, write_video
@@ -186,6 +187,7 @@ class _Watched:
             settings,
             _LIMITS,
             open_source=lambda: open_source(settings, _LIMITS, SystemClock()),
+            turns=OpeningTurns(8),
             on_frame=lambda frame: True,
             on_status=self._status,
             on_lost=lambda stream, reason: None,

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from streamcls.frames import RgbClip
 from streamcls.models.zoo import ZOO
-from streamcls.transforms import ClipSpec, clip_batch, pathways
+from streamcls.transforms import ClipSpec
+from streamcls.transforms.clip import clip_batch, pathways
 
 CPU = torch.device("cpu")
 SPEC = ClipSpec(

@@ -19,7 +19,8 @@ from streamcls.finetune.camera_motion.photos import Assets, Pyramid, read_rgb
 from streamcls.finetune.camera_motion.scene import Labelled, draw_scene
 from streamcls.finetune.camera_motion.video import film
 from streamcls.frames import RgbClip, RgbImage
-from streamcls.transforms import ClipSpec, GridSampler, clip_batch, to_small_rgb
+from streamcls.transforms import ClipSpec, GridSampler, to_small_rgb
+from streamcls.transforms.clip import clip_batch
 
 _SIZES = ((320, 240), (480, 270), (640, 360), (640, 480), (360, 640), (854, 480))
 _LEAD_S = 0.4  # seconds filmed before the window begins, so that it starts within a video

@@ -23,9 +23,11 @@ class Source(Protocol):
 
     Attributes:
         decode_errors: packets skipped and pictures patched up so far, for the metrics.
+        packets: packets read so far; while it grows, the source is alive.
     """
 
     decode_errors: int
+    packets: int
 
     def frames(self, stop: threading.Event) -> Generator[Frame, None, None]:
         """Open, yield every decoded frame, and close; ends early once `stop` is set.

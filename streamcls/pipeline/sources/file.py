@@ -28,7 +28,7 @@ class FileSource:
     """A video file on this machine."""
 
     def __init__(self, settings: StreamSettings, limits: CaptureSettings, clock: Clock) -> None:
-        self.decode_errors = 0
+        self.decode_errors = self.packets = 0
         self._path = file_path(settings.url)
         self._paced = settings.pace is Pace.REALTIME
         self._loop = settings.loop
@@ -73,6 +73,7 @@ class FileSource:
                 stream = video_in(container, str(self._path))
                 times = RecordedTimes(container, stream)
                 for packet in container.demux(stream):
+                    self.packets += 1
                     if stop.is_set():
                         return
                     cut = packet.is_corrupt if packet.size else cut

@@ -30,7 +30,7 @@ class RtspSource:
     """A camera's stream; `frames` never ends but by an error or `stop`."""
 
     def __init__(self, settings: StreamSettings, limits: CaptureSettings, clock: Clock) -> None:
-        self.decode_errors = 0
+        self.decode_errors = self.packets = 0
         scheme, _, rest = settings.url.partition(":")
         self._url = f"{scheme.lower()}:{rest}"  # FFmpeg knows no RTSP://
         self._limits = limits
@@ -62,6 +62,7 @@ class RtspSource:
         self._asked_s = seen_s = self._clock.monotonic_s()
         first = True
         for packet in container.demux(stream):
+            self.packets += 1
             monotonic_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
             # FFmpeg answers an interrupted read with what its parser still held, and only the next
             # read, after as long again, with the error.

@@ -25,7 +25,7 @@ class WebcamSource:
     """A V4L2 device; its frames have no media time, so the receive clock serves."""
 
     def __init__(self, settings: StreamSettings, limits: CaptureSettings, clock: Clock) -> None:
-        self.decode_errors = 0
+        self.decode_errors = self.packets = 0
         self._device = device_of(settings.url)
         self._read_timeout_s = limits.read_timeout_s
         self._clock = clock
@@ -57,6 +57,7 @@ class WebcamSource:
         asked_s = self._clock.monotonic_s()
         came = camera.grab()
         monotonic_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
+        self.packets += came
         if not came:
             if monotonic_s - asked_s >= math.floor(self._read_timeout_s):
                 raise SourceTimeout(f"{self._device} gave no picture; plug it in again")

@@ -1,0 +1,138 @@
+"""The child's program: `python -m streamcls.isolation SOCKET MEMORY`, two inherited descriptors.
+
+Started by `IsolatedSource` only; what it is to do comes over the socket, for it holds passwords.
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+import traceback
+
+from streamcls.clock import SystemClock
+from streamcls.errors import SourceError
+from streamcls.isolation.memory import ClipWriter
+from streamcls.isolation.wire import (
+    Alive,
+    Counts,
+    Ended,
+    FreeSlot,
+    FromChild,
+    Job,
+    StepSent,
+    WindowSent,
+    receive_from_parent,
+    send,
+)
+from streamcls.pipeline.sources import Source, open_source
+from streamcls.pipeline.windows import WindowAssembler, WindowStats
+from streamcls.transforms import WindowPlan, to_small_rgb
+from streamcls.urls import redact
+
+_CLOSE_S = 2.0  # for the source to say goodbye to its camera
+_ALIVE_S = 0.5
+
+
+class Child:
+    """One source, run to its end for a parent at the other end of a socket."""
+
+    def __init__(self, channel: socket.socket, clips: ClipWriter, job: Job) -> None:
+        clock, cut = SystemClock(), job.cut
+        self._channel = channel
+        self._clips = clips
+        self._sending = threading.Lock()
+        self._stop = threading.Event()
+        self._over = threading.Event()
+        self._source: Source = open_source(job.stream, job.limits, clock)
+        self._assembler = WindowAssembler(
+            job.stream.id,
+            WindowPlan.of(cut.clip_spec, cut.stride_s),
+            convert=lambda image: to_small_rgb(image, cut.clip_spec),
+            min_coverage=cut.min_coverage,
+            live=job.stream.is_live,
+            clock=clock,
+            lane=cut.lane,
+            epochs_before=cut.epochs_before,
+            watch_still=cut.watch_still,
+        )
+
+    def run(self) -> None:
+        """Run the source; returns when all is said, or nobody listens any more."""
+        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._tell_of_life, daemon=True).start()
+        try:
+            self._play()
+            end = Ended(counts=self._counts())
+        except SourceError as error:
+            end = Ended(
+                counts=self._counts(),
+                kind=type(error).__name__,
+                reason=error.reason,
+                text=redact(str(error)),
+            )
+        except BrokenPipeError:
+            return
+        except Exception:  # a bug: the parent logs it as its own
+            text = redact(traceback.format_exc())
+            end = Ended(counts=self._counts(), kind="bug", text=text)
+        self._over.set()
+        self._send(end)
+
+    def _play(self) -> None:
+        for frame in self._source.frames(self._stop):
+            step = self._assembler.step(frame)
+            for window in step.windows:
+                place = self._clips.put(window.clip)
+                if place is None:
+                    return
+                self._send(WindowSent.of(window, place))
+            self._send(StepSent.of(step, self._counts()))
+
+    def _send(self, message: FromChild) -> None:
+        with self._sending:
+            send(self._channel, message)
+
+    def _counts(self) -> Counts:
+        stats: WindowStats = self._assembler.stats
+        return Counts(
+            decode_errors=self._source.decode_errors,
+            frames_converted=stats.frames_converted,
+            windows=stats.windows,
+            windows_dropped=stats.windows_dropped,
+            frames_dropped=stats.frames_dropped,
+        )
+
+    def _listen(self) -> None:
+        """Take slots back; when the parent hangs up or dies, end, and not only if all goes well."""
+        while isinstance(message := receive_from_parent(self._channel), FreeSlot):
+            self._clips.give_back(message.slot)
+        self._stop.set()
+        self._clips.close()
+        self._over.wait(_CLOSE_S)
+        os._exit(0)
+
+    def _tell_of_life(self) -> None:
+        """Say that data comes in, where no frame says so."""
+        seen = 0
+        while not self._over.wait(_ALIVE_S):
+            packets, seen = seen, self._source.packets
+            if packets != seen:
+                try:
+                    self._send(Alive())
+                except OSError:
+                    return
+
+
+def main() -> None:
+    """Take the job and do it."""
+    # Ctrl-C on a terminal and systemd's stop reach all processes; ending is the parent's to order.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    job = receive_from_parent(channel)
+    if isinstance(job, Job):
+        Child(channel, ClipWriter(int(sys.argv[2])), job).run()
+
+
+main()

@@ -1,0 +1,124 @@
+"""What a changed configuration means for a daemon that runs: prepared, and compared."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from streamcls.config import Settings, StreamSettings, check_files, load_settings
+from streamcls.engine import Engine
+from streamcls.lane import LaneSettings
+from streamcls.models.bundle import file_hash
+
+# Read once, at the start: what they name is bound, opened or held for the whole run.
+_AT_START = ("publish", "journal", "keys", "http")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A configuration that can be served: valid, its model loaded, every stream's lane decided."""
+
+    settings: Settings
+    engine: Engine
+    lanes: Mapping[str, LaneSettings]
+
+    @classmethod
+    def of(cls, settings: Settings, engine: Engine) -> "Prepared":
+        """Decide the lanes.
+
+        Raises:
+            ConfigError: as `LaneSettings.of`.
+        """
+        lanes = {one.id: LaneSettings.of(one, settings, engine) for one in settings.streams}
+        return cls(settings, engine, lanes)
+
+
+def prepare(config: Path, now: Prepared) -> Prepared:
+    """Read a configuration file again, and load what it needs beyond what is served now.
+
+    Raises:
+        ConfigError: as `load_settings`, `check_files`, `Engine.load` and `LaneSettings.of`.
+    """
+    settings = load_settings(config)
+    # A recording that was played to its end may be gone by now.
+    check_files(one for one in settings.streams if one not in now.settings.streams)
+    engine, model = now.engine, settings.model
+    same_engine = (model.path, model.device) == (now.settings.model.path, now.settings.model.device)
+    if not same_engine or file_hash(model.path) != engine.model.file_hash:
+        engine = Engine.load(model)
+    return Prepared.of(settings, engine)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What changes from one configuration to another. Streams in none of these go on untouched.
+
+    Attributes:
+        added, removed: ids of streams.
+        restarted: ids of streams whose source is opened anew, with the keys that changed.
+        reread: ids of streams that go on, with other windows, decisions or model.
+        model: name of the model that takes over, or nothing.
+        waiting: sections whose change takes effect at the daemon's next start.
+    """
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    restarted: Mapping[str, str] = field(default_factory=dict)
+    reread: tuple[str, ...] = ()
+    model: str = ""
+    waiting: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """The same for a person; at least one line."""
+        lines = [f"use the model {self.model}"] if self.model else []
+        lines += [f"add {name}" for name in self.added]
+        lines += [f"remove {name}" for name in self.removed]
+        lines += [f"restart {name} ({keys})" for name, keys in self.restarted.items()]
+        if self.reread:
+            lines.append(f"change windows, decisions or model of {', '.join(self.reread)}")
+        lines += [f"[{name}] changed: takes effect at the next start" for name in self.waiting]
+        return lines or ["change nothing"]
+
+
+def plan(old: Prepared, new: Prepared) -> Plan:
+    """Compare two configurations."""
+    before = {stream.id: stream for stream in old.settings.streams}
+    after = {stream.id: stream for stream in new.settings.streams}
+    limits_changed = _limits(old.settings) != _limits(new.settings)
+    restarted: dict[str, str] = {}
+    reread: list[str] = []
+    for name in before.keys() & after.keys():
+        keys = _source_keys(before[name], after[name]) + ["[capture]"] * limits_changed
+        if old.lanes[name] != new.lanes[name]:
+            if after[name].isolation == "process":
+                keys.append("windows, decisions or model")  # which its process was given
+            else:
+                reread.append(name)
+        if keys:
+            restarted[name] = ", ".join(keys)
+    other_model = old.engine.model.file_hash != new.engine.model.file_hash
+    return Plan(
+        added=tuple(name for name in after if name not in before),
+        removed=tuple(name for name in before if name not in after),
+        restarted={name: restarted[name] for name in after if name in restarted},
+        reread=tuple(name for name in after if name in reread and name not in restarted),
+        model=new.engine.model.manifest.name if other_model else "",
+        waiting=tuple(name for name in _AT_START if _fixed(old, name) != _fixed(new, name)),
+    )
+
+
+def _source_keys(before: StreamSettings, after: StreamSettings) -> list[str]:
+    keys = ("url", "pace", "loop", "isolation")
+    return [key for key in keys if getattr(before, key) != getattr(after, key)]
+
+
+def _limits(settings: Settings) -> object:
+    # How many open at once is no matter of any one stream.
+    return msgspec.structs.replace(settings.capture, max_opening=1)
+
+
+def _fixed(prepared: Prepared, section: str) -> object:
+    settings = getattr(prepared.settings, section)
+    # The one key there that lanes read.
+    return msgspec.structs.replace(settings, top_k=1) if section == "publish" else settings
