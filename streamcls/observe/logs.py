@@ -18,7 +18,9 @@ def logger_for(stream: str) -> "logging.LoggerAdapter[logging.Logger]":
 def log_to_stderr(settings: LogSettings) -> None:
     """Send this process's log to standard error."""
     logging.basicConfig(
-        stream=sys.stderr, level=settings.level.upper(), format="%(asctime)s %(levelname)s %(message)s"
+        stream=sys.stderr,
+        level=settings.level.upper(),
+        format="%(asctime)s %(levelname)s %(message)s",
     )
 
 

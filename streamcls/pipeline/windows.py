@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from streamcls.clock import Clock
 from streamcls.frames import Frame, RawImage, RgbImage, Step, Window
 from streamcls.pipeline.ring import FrameRing
+from streamcls.pipeline.still import StillPicture
 from streamcls.pipeline.timeline import Timeline
 from streamcls.transforms.grid import GridSampler, WindowPlan
 
@@ -66,6 +67,7 @@ class WindowAssembler:
             live: whether frames come when they come, or faster than life.
             lane: given to every window.
             epochs_before: stream epochs that there were already; the first is numbered after them.
+            watch_still: tell in each step for how long the picture has not changed.
         """
         self.stats = WindowStats()
         self.timeline = Timeline(epochs_before)
@@ -76,12 +78,15 @@ class WindowAssembler:
         self._live = live
         self._lane = lane
         self._watch_still = watch_still
+        self._still = StillPicture()
+        self._unchanged_s = 0.0
         self._clock = clock
         self._capacity = plan.span_steps + 1
         self._ring = FrameRing(self._capacity)
         self._frames_before = [0] * self._capacity
         self._grid = GridSampler(plan.step_s)
         self._held: _Held | None = None
+        self._shown: int | None = None  # the epoch's newest instant
         self._frames = 0
         self._epoch_utc_s = 0.0
 
@@ -109,21 +114,29 @@ class WindowAssembler:
             stream_epoch=self.timeline.epoch,
             windows=windows,
             clock_offset_s=frame.clock_offset_s,
+            unchanged_s=self._unchanged_s,
         )
 
     def _begin_epoch(self, first: Frame) -> None:
+        if self._shown is not None and self._plan.is_under_way(self._shown):
+            self.stats.windows_dropped["broken"] += 1
+        self._shown = None
         self._grid = GridSampler(self._plan.step_s)
         self._held = None
         self._frames = 0
+        self._still, self._unchanged_s = StillPicture(), 0.0
         self._epoch_utc_s = first.arrival_utc_s
 
     def _show(self, instant: int, held: _Held | None, closing: Frame) -> Window | None:
         """Note that a frame shows at an instant; the window that ends there, if one does."""
+        self._shown = instant
         if held is None or not self._plan.needs(instant):
             return None
         if held.rgb is None:
             held.rgb = self._convert(held.frame.image)
             self.stats.frames_converted += 1
+            if self._watch_still:
+                self._unchanged_s = self._still.push(held.rgb, self._grid.time_of(instant))
         self._ring.put(instant, held.rgb)
         self._frames_before[instant % self._capacity] = self._frames
         start = self._plan.closes(instant)

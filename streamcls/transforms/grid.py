@@ -77,6 +77,10 @@ class WindowPlan:
         """
         return instant % self.stride_steps <= self.span_steps
 
+    def is_under_way(self, instant: int) -> bool:
+        """Whether, once `instant` was shown, a window has begun that is not complete yet."""
+        return instant % self.stride_steps < self.span_steps
+
     def closes(self, instant: int) -> int | None:
         """The start instant of the window whose last frame is `instant`, or None."""
         start = instant - self.span_steps

@@ -90,6 +90,17 @@ def test_the_first_keyframe_is_not_thrown_away(tmp_path: Path) -> None:
     assert [number_in(picture) for picture in pictures] == list(range(1, 20))
 
 
+def test_frames_tell_how_far_the_cameras_clock_is_off(camera: RtspServer) -> None:
+    offsets = []
+    for frame in _source(camera.url).frames(threading.Event()):
+        offsets.append(frame.clock_offset_s)
+        if frame.clock_offset_s is not None or len(offsets) > 500:
+            break
+    # None until its first report, some seconds on; it runs on this machine, so it is right.
+    assert offsets[0] is None
+    assert offsets[-1] == pytest.approx(0, abs=2)
+
+
 def test_the_end_of_a_live_stream_is_a_disconnect(tmp_path: Path) -> None:
     with rtsp_server(file=write_video(tmp_path / "clip.mp4", frames=10)) as server:
         assert _failure(server.url).reason == "disconnected"

@@ -17,8 +17,6 @@ from streamcls.errors import UnusableSource
 # FFmpeg logs URLs, passwords included, and its log hook takes the GIL on every line.
 av.logging.set_level(None)
 
-_MAX_PIXELS = 8192 * 8192  # beyond 8K: a 31 KB file can claim a picture of gigabytes
-
 
 @contextmanager
 def opened(
@@ -42,11 +40,13 @@ def opened(
         container.close()
 
 
-def video_in(container: InputContainer, name: str) -> VideoStream:
+def video_in(container: InputContainer, name: str, max_pixels: int) -> VideoStream:
     """The first real video stream, set to decode on the calling thread.
 
+    A picture beyond `max_pixels` that was not announced is then an error of decoding.
+
     Raises:
-        UnusableSource: there is none, or no decoder for it.
+        UnusableSource: there is none, no decoder for it, or its pictures are too large.
     """
     for stream in container.streams.video:
         if stream.disposition & Disposition.attached_pic:
@@ -54,12 +54,34 @@ def video_in(container: InputContainer, name: str) -> VideoStream:
         # PyAV's stubs do not say so, but it is None where FFmpeg has no decoder.
         if stream.codec_context is None:
             raise UnusableSource(f"{name} is of a codec that cannot be decoded here")
+        check_size(stream.codec_context.width, stream.codec_context.height, name, max_pixels)
         # Many streams share the machine: one thread each is cheapest, and holds no frames back.
         stream.codec_context.thread_count = 1
-        stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
+        stream.codec_context.options = {"max_pixels": str(max_pixels)}
         return stream
     held = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
     raise UnusableSource(f"{name} holds no video, only {held}; check `url`")
+
+
+def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
+    """Refuse a picture before it takes memory: a file of 31 KB can claim one of gigabytes.
+
+    Raises:
+        UnusableSource: it has more than `max_pixels`.
+    """
+    if width * height > max_pixels:
+        raise UnusableSource(
+            f"{name} has pictures of {width} x {height}, more than `max_pixels` = {max_pixels}"
+            " in [capture] allows"
+        )
+
+
+def describe(stream: VideoStream) -> str:
+    """What a stream says of itself, for a person: codec, pixel format, declared rate."""
+    codec = stream.codec_context
+    profile = f" {codec.profile}" if codec.profile else ""
+    rate = f", declares {float(stream.average_rate):g} fps" if stream.average_rate else ""
+    return f"{codec.name}{profile}, {codec.pix_fmt or 'unknown format'}{rate}"
 
 
 def pictures_of(packet: "Packet[VideoStream]", on_error: Callable[[], None]) -> list[av.VideoFrame]:

@@ -10,7 +10,7 @@ from streamcls.clock import Clock
 from streamcls.config import CaptureSettings, Pace, StreamSettings
 from streamcls.errors import SourceError, SourceTimeout, UnusableSource
 from streamcls.frames import Frame
-from streamcls.pipeline.sources.decoder import opened, pictures_of, video_in
+from streamcls.pipeline.sources.decoder import describe, opened, pictures_of, video_in
 from streamcls.pipeline.sources.pacing import Pacer
 from streamcls.transforms.timestamps import RecordedTimes
 from streamcls.urls import file_path
@@ -32,6 +32,8 @@ class FileSource:
         self._path = file_path(settings.url)
         self._paced = settings.pace is Pace.REALTIME
         self._loop = settings.loop
+        self._max_pixels = limits.max_pixels
+        self.description = ""
         self._timeout_s = (limits.open_timeout_s, limits.read_timeout_s)
         self._clock = clock
 
@@ -70,7 +72,8 @@ class FileSource:
         cut = False
         try:
             with opened(f"file:{self._path.absolute()}", _OPTIONS, self._timeout_s) as container:
-                stream = video_in(container, str(self._path))
+                stream = video_in(container, str(self._path), self._max_pixels)
+                self.description = describe(stream)
                 times = RecordedTimes(container, stream)
                 for packet in container.demux(stream):
                     self.packets += 1

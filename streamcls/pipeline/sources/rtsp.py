@@ -1,15 +1,19 @@
 """RTSP cameras, over TCP."""
 
+import sys
 import threading
 from collections.abc import Generator, Iterator
 
 import av
+from av.packet import Packet
+from av.video.stream import VideoStream
 
 from streamcls.clock import Clock
 from streamcls.config import CaptureSettings, StreamSettings
 from streamcls.errors import SourceError, SourceRefused, SourceTimeout
 from streamcls.frames import Frame
-from streamcls.pipeline.sources.decoder import opened, pictures_of, video_in
+from streamcls.pipeline.sources.decoder import describe, opened, pictures_of, video_in
+from streamcls.pipeline.sources.health import CameraClock, PacketHealth
 from streamcls.transforms.timestamps import media_time_s
 from streamcls.urls import host_of
 
@@ -36,6 +40,7 @@ class RtspSource:
         self._limits = limits
         self._clock = clock
         self._asked_s = 0.0  # when FFmpeg was last asked for something
+        self.description = ""
         # The host alone: some cameras take the password in the path.
         self._name = host_of(settings.url)
 
@@ -58,7 +63,11 @@ class RtspSource:
     def _received(
         self, container: av.container.InputContainer, stop: threading.Event
     ) -> Iterator[Frame]:
-        stream = video_in(container, self._name)
+        stream = video_in(container, self._name, self._limits.max_pixels)
+        self.description = describe(stream)
+        # What a packet carries in `opaque` comes out with its picture, whatever their order.
+        stream.codec_context.copy_opaque = True
+        health, camera_clock = PacketHealth(), CameraClock()
         self._asked_s = seen_s = self._clock.monotonic_s()
         first = True
         for packet in container.demux(stream):
@@ -67,18 +76,27 @@ class RtspSource:
             # FFmpeg answers an interrupted read with what its parser still held, and only the next
             # read, after as long again, with the error.
             silent = monotonic_s - self._asked_s >= self._limits.read_timeout_s
+            packet.opaque = _taken_utc_s(packet)
+            errors = self.decode_errors
             pictures = pictures_of(packet, self._count_error)
+            if packet.size:
+                bad = self.decode_errors > errors
+                if bad or pictures:
+                    health.note(monotonic_s, bad=bad)
             for picture in pictures:
                 at_s = media_time_s(picture)
+                taken_s = picture.opaque if isinstance(picture.opaque, float) else None
+                offset_s = camera_clock.offset_s(taken_s, utc_s, monotonic_s)
                 # RTP's first picture has no time: passed on, it would be an epoch of one frame.
                 if at_s is not None or not first:
-                    yield Frame(picture, at_s, monotonic_s, utc_s)
+                    yield Frame(picture, at_s, monotonic_s, utc_s, offset_s)
                 first = False
             if stop.is_set():
                 return
             if silent:
                 raise self._silent()
             self._asked_s = self._clock.monotonic_s()
+            self._check_health(health.share(monotonic_s))
             if pictures:
                 seen_s = self._asked_s
             elif self._asked_s - seen_s > _BLIND_S:
@@ -87,6 +105,14 @@ class RtspSource:
                     f" for {_BLIND_S:.0f} s; check the camera's codec",
                     reason="undecodable",
                 )
+
+    def _check_health(self, corrupt: float) -> None:
+        if corrupt > self._limits.max_corrupt:
+            raise SourceError(
+                f"{corrupt:.0%} of what {self._name} sends is corrupt, more than `max_corrupt` ="
+                f" {self._limits.max_corrupt:g} in [capture]; check its network and codec",
+                reason="corrupt",
+            )
 
     def _count_error(self) -> None:
         self.decode_errors += 1
@@ -134,6 +160,18 @@ class RtspSource:
                 reason = "unreachable"
                 text = f"{self._name} cannot be reached ({_plain(error)}); check its address"
         return SourceError(text, reason=reason)
+
+
+def _taken_utc_s(packet: "Packet[VideoStream]") -> float | None:
+    """When the camera took a picture, by its own clock: from its RTCP sender reports.
+
+    FFmpeg hands it on as AVProducerReferenceTime, whose first field is an int64 of Unix
+    microseconds.
+    """
+    told = packet.get_sidedata("prft") if packet.size else None
+    if told is None or told.buffer_size < 8:
+        return None
+    return float(int.from_bytes(bytes(told)[:8], sys.byteorder, signed=True)) / 1_000_000
 
 
 def _plain(error: Exception) -> str:

@@ -14,6 +14,7 @@ from streamcls.clock import Clock
 from streamcls.config import CaptureSettings, StreamSettings
 from streamcls.errors import SourceError, SourceTimeout
 from streamcls.frames import BgrImage, Frame
+from streamcls.pipeline.sources.decoder import check_size
 
 # The only limit OpenCV's V4L2 backend knows: whole seconds, read once per process. The properties
 # CAP_PROP_OPEN_TIMEOUT_MSEC and CAP_PROP_READ_TIMEOUT_MSEC belong to other backends, and asking
@@ -28,6 +29,8 @@ class WebcamSource:
         self.decode_errors = self.packets = 0
         self._device = device_of(settings.url)
         self._read_timeout_s = limits.read_timeout_s
+        self._max_pixels = limits.max_pixels
+        self.description = ""
         self._clock = clock
 
     def frames(self, stop: threading.Event) -> Generator[Frame, None, None]:
@@ -47,6 +50,7 @@ class WebcamSource:
                     f"{self._device} could not be opened; is another program using it?",
                     reason="busy",
                 )
+            self.description = f"{_codec(camera)}, {camera.get(cv2.CAP_PROP_FPS):g} fps declared"
             while not stop.is_set():
                 if frame := self._next(camera):
                     yield frame
@@ -66,7 +70,9 @@ class WebcamSource:
         if not decoded:
             self.decode_errors += 1
             return None
-        return Frame(BgrImage(np.asarray(pixels, np.uint8)), None, monotonic_s, utc_s)
+        image = BgrImage(np.asarray(pixels, np.uint8))
+        check_size(image.width, image.height, str(self._device), self._max_pixels)
+        return Frame(image, None, monotonic_s, utc_s)
 
     def _require_device(self) -> None:
         if not self._device.exists():
@@ -85,6 +91,12 @@ def device_of(url: str) -> Path:
     """The device that `webcam:0` or `webcam:/dev/video0` names."""
     name = url.partition(":")[2].removeprefix("//")
     return Path(f"/dev/video{name}" if name.isdecimal() else name)
+
+
+def _codec(camera: cv2.VideoCapture) -> str:
+    """The four characters by which Video4Linux names a format, such as `MJPG`."""
+    code = int(camera.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True)
+    return code.decode("ascii", "replace").strip("\0 ") or "unknown format"
 
 
 def _opencv_name(device: Path) -> int | str:

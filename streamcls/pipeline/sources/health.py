@@ -1,0 +1,62 @@
+"""A live source beyond its pictures: how much of it is corrupt, and its own clock. Pure."""
+
+from collections import deque
+
+_SPAN_S = 10.0
+_FEW = 20  # packets, of which a share says nothing
+_CLOCK_SPAN_S = 5.0
+
+
+class PacketHealth:
+    """The share of packets without a sound picture, over the last ten seconds."""
+
+    def __init__(self) -> None:
+        self._packets: deque[tuple[float, bool]] = deque()
+        self._bad = 0
+        self._since_s: float | None = None
+
+    def note(self, now_s: float, *, bad: bool) -> None:
+        """Take note of a packet: `bad` where it gave an error or a patched-up picture.
+
+        What comes before the first sound picture does not count: a stream that is joined between
+        two keyframes begins with packets that nothing can be made of.
+        """
+        if self._since_s is None:
+            if bad:
+                return
+            self._since_s = now_s
+        self._packets.append((now_s, bad))
+        self._bad += bad
+        while self._packets[0][0] < now_s - _SPAN_S:
+            self._bad -= self._packets.popleft()[1]
+
+    def share(self, now_s: float) -> float:
+        """Bad packets over all, 0..1; 0 until there are ten seconds and enough of them to say."""
+        if self._since_s is None or now_s - self._since_s < _SPAN_S or len(self._packets) < _FEW:
+            return 0.0
+        return self._bad / len(self._packets)
+
+
+class CameraClock:
+    """A camera's wall clock against this machine's, from what it says of single frames.
+
+    A frame can come late but never early, so of the last five seconds the largest difference is
+    the truest: it has the least of the network in it. A step of either clock is followed at once
+    upwards, and within those seconds downwards.
+    """
+
+    def __init__(self) -> None:
+        self._recent: deque[tuple[float, float]] = deque()
+
+    def offset_s(self, camera_utc_s: float | None, utc_s: float, now_s: float) -> float | None:
+        """The camera's time minus ours, seconds; None while it does not tell its time.
+
+        Args:
+            camera_utc_s: when the camera says that the frame was taken, POSIX seconds.
+            utc_s, now_s: when it arrived, in POSIX and in monotonic seconds.
+        """
+        if camera_utc_s is not None:
+            self._recent.append((now_s, camera_utc_s - utc_s))
+        while self._recent and self._recent[0][0] < now_s - _CLOCK_SPAN_S:
+            self._recent.popleft()
+        return max((offset for _, offset in self._recent), default=None)
