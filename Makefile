@@ -10,7 +10,7 @@ PINS := --constraint constraints.txt
 
 PHOTOS := tests/data/photos
 
-.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery bench bench-delivery camera-motion sample install clean
+.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery soak bench bench-delivery bench-isolation camera-motion sample install install-service uninstall-service clean
 
 demo: $(VENV)/.installed
 	$(BIN)/streamcls demo
@@ -44,9 +44,19 @@ bench-delivery: $(VENV)/.installed-dev
 check-delivery: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/delivery -m "slow or not slow" -rP
 
+# Twelve streams that fail in every way for MINUTES, with figures and a plot in OUT.
+MINUTES ?= 15
+OUT ?= soak
+soak: $(VENV)/.installed-soak
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --out $(OUT)
+
 # Videos of known camera motion through the whole line, as files and as RTSP cameras: event F1.
 check-truth: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/test_truth.py -rP
+
+# What a process per stream costs: CPU and memory, against threads.
+bench-isolation: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.benchmarks.isolation
 
 # The bundled model on clips filmed over photographs that were never used in training.
 check-accuracy: $(VENV)/.installed-dev
@@ -62,6 +72,13 @@ sample: $(VENV)/.installed-dev
 
 install: $(VENV)/.installed
 
+# As root: /opt/streamcls, /etc/streamcls and the systemd units. Removing leaves settings and events.
+install-service:
+	PYTHON=$(PYTHON) systemd/install.sh
+
+uninstall-service:
+	systemd/install.sh uninstall
+
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "streamcls needs Python 3.11 or later; name one with: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "cannot make $(VENV); on Debian: apt-get install python3-venv"; exit 1; }
@@ -75,6 +92,10 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing pinned dependencies into $(VENV) (a few minutes the first time)"
 	$(PIP) install $(PINS) --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-soak: $(VENV)/.installed-dev
+	$(PIP) install $(PINS) --editable '.[dev,soak]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -32,6 +32,27 @@ def host_of(url: str) -> str:
     return authority.rpartition("@")[2]
 
 
+def trouble_with(url: str) -> str:
+    """What keeps a camera's or webcam's URL from being opened, without quoting it; or nothing."""
+    scheme = scheme_of(url)
+    rest = url.partition(":")[2]
+    if scheme == "webcam":
+        name = rest.removeprefix("//")
+        fine = name.isdecimal() or name.startswith("/")
+        return "" if fine else "names no webcam; use webcam:0 or webcam:/dev/video0"
+    authority = rest.removeprefix("//").partition("?")[0].partition("/")[0]
+    host, _, port = authority.rpartition("@")[2].rpartition(":")
+    if "]" in port or not _:  # an IPv6 address, or no port at all
+        host, port = authority.rpartition("@")[2], "554"
+    if not port.isdecimal() and "@" in rest.removeprefix(f"//{authority}"):
+        return "has a raw / or ? in its password; write %2F or %3F"
+    if not host:
+        return "names no host"
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        return f"has no port from 1 to 65535 after {host}:"
+    return ""
+
+
 def redact(text: str) -> str:
     """Replace the credentials of every URL in a text with `***`, in the query too."""
     # The query first: a value in it may hold an @, which would draw the second rule too far.

@@ -218,6 +218,14 @@ def test_a_label_the_model_lacks_is_named_with_its_key(
     assert "it has rest, rise, fall" in message
 
 
+def test_a_table_for_the_background_label_is_refused(model: LoadedModel) -> None:
+    for text in ("[streams.decisions.labels.rest]\n----\n", "----\n[decisions.labels.rest]\n"):
+        assert "'rest' is the background label" in refusal(model, text)
+    # It may be meant for the one stream that has another background.
+    text = '[streams.decisions]\nbackground_label = "rise"\n----\n[decisions.labels.rest]\n'
+    assert policies(model, text, 0)[1] is None
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

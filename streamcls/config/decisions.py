@@ -48,6 +48,7 @@ def decisions_in_force(
         _check_labels(place, scope, labels)
         if scope.background_label is not None:
             background_label = scope.background_label
+    _check_background(settings, general, own, background_label)
     return {
         label: _in_force(_tables(label, general, own), defaults)
         for label in labels
@@ -90,6 +91,24 @@ def _in_force(
             " an event would end as it begins; set both thresholds together, in one table"
         )
     return values
+
+
+def _check_background(
+    settings: Settings,
+    general: tuple[str, DecisionSettings],
+    own: tuple[str, DecisionSettings],
+    background_label: str | None,
+) -> None:
+    """Refuse a table for the label that opens no event, which would be without effect."""
+    scopes = [own]
+    if all(stream.decisions.background_label is None for stream in settings.streams):
+        scopes.append(general)  # else it may be meant for a stream with another background
+    for place, scope in scopes:
+        if background_label and background_label in scope.labels:
+            raise ConfigError(
+                f"`{label_table(place, background_label)}`: {background_label!r} is the background"
+                " label, which opens no event; remove the table, or set `background_label`"
+            )
 
 
 def _check_labels(place: str, scope: DecisionSettings, labels: Sequence[str]) -> None:

@@ -4,23 +4,23 @@ import os
 import re
 import tomllib
 from collections.abc import Iterable
+from enum import Enum
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import msgspec
 
 from streamcls.config.decisions import label_table
+from streamcls.config.secrets import fill_in
 from streamcls.config.sections import (
-    NETWORK_SCHEMES,
     JournalSettings,
     LabelDecisionSettings,
-    Pace,
     Section,
     Settings,
     StreamSettings,
 )
 from streamcls.errors import ConfigError
-from streamcls.urls import file_path, host_of, redact, scheme_of
+from streamcls.urls import file_path, redact, trouble_with
 
 Table = TypeVar("Table", bound=Section)
 
@@ -58,6 +58,7 @@ def parse_settings(text: str, *, folder: Path = Path()) -> Settings:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError
         raise ConfigError(f"not valid TOML: {error}") from None
+    _fill_in_secrets(document)
     try:
         settings = msgspec.convert(document, Settings)
     except msgspec.ValidationError as error:
@@ -117,10 +118,18 @@ def _resolve(section: Table, folder: Path, *keys: str) -> Table:
     return msgspec.structs.replace(section, **found)
 
 
+def _fill_in_secrets(document: dict[str, Any]) -> None:
+    """Before anything is judged: a secret may hold the whole URL."""
+    streams = document.get("streams")
+    for stream in streams if isinstance(streams, list) else ():
+        if isinstance(stream, dict) and isinstance(stream.get("url"), str):
+            stream["url"] = fill_in(stream["url"], str(stream.get("id", "")))
+
+
 def _resolve_stream(stream: StreamSettings, folder: Path) -> StreamSettings:
     if not stream.is_file:
-        if scheme_of(stream.url) in NETWORK_SCHEMES and not host_of(stream.url).partition(":")[0]:
-            raise ConfigError(f"stream {stream.id!r}: `url` names no host")
+        if trouble := trouble_with(stream.url):
+            raise ConfigError(f"stream {stream.id!r}: `url` {trouble}")
         return stream
     return msgspec.structs.replace(stream, url=str(folder / file_path(stream.url)))
 
@@ -136,7 +145,7 @@ def _readable(error: str, document: dict[str, Any]) -> str:
         where = f" in [{key}]" if key else ""
         return f"unknown key `{unknown[1]}`{where}; known keys: {known}"
     if message.startswith("Invalid enum value"):
-        message += "; use one of " + ", ".join(repr(pace.value) for pace in Pace)
+        message += "; use one of " + ", ".join(map(repr, _choices_at(place)))
     return f"`{key}`: {message}" if key and "`" not in message[:2] else message
 
 
@@ -163,8 +172,23 @@ def _is_sound(label_values: object) -> bool:
 
 def _fields_at(place: str) -> tuple[str, ...]:
     """The keys of the table that a dotted place such as `streams[0].decisions` names."""
+    return tuple(_type_at(place).__struct_fields__)
+
+
+def _choices_at(place: str) -> tuple[str, ...]:
+    """The values that a key of few values may have."""
+    table, _, key = place.rpartition(".")
+    fields = msgspec.structs.fields(_type_at(table))
+    kind = next(field.type for field in fields if field.name == key)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return tuple(choice.value for choice in kind)
+    return get_args(kind)
+
+
+def _type_at(place: str) -> Any:
+    """The class of the table that a dotted place names."""
     table: Any = Settings
     for name in re.sub(r"\[.*?\]", "", place).split(".") if place else ():
         field = next(field for field in msgspec.structs.fields(table) if field.name == name)
         table = get_args(field.type)[-1] if get_args(field.type) else field.type
-    return tuple(table.__struct_fields__)
+    return table

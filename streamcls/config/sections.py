@@ -111,12 +111,16 @@ class PublishSettings(Section, frozen=True):
     """Messages replayed a second at most, to all subscribers together."""
     wait_for_subscriber_s: NonNegative = 0.0
     """Hold the streams until somebody subscribes, at most so long: for short recordings."""
-    ipc_mode: Annotated[str, Meta(pattern=r"\A0?[0-7]{3}\Z")] = "0600"
+    ipc_mode: str = "0600"
     """Who may connect to an ipc endpoint, as of `chmod`."""
     anyone_may_listen: bool = False
     """Publish beyond this machine without [keys]: anyone who reaches the port hears everything."""
 
     def __post_init__(self) -> None:
+        if not re.fullmatch("0?[0-7]{3}", self.ipc_mode):
+            raise ValueError(
+                f"`ipc_mode` is {self.ipc_mode!r}; use three octal digits, such as 0660"
+            )
         check_endpoint("endpoint", self.endpoint)
         check_endpoint("replay_endpoint", self.replay)
         if self.endpoint == self.replay and not self.endpoint.endswith(":*"):
@@ -164,7 +168,7 @@ class HttpSettings(Section, frozen=True):
     """Where /metrics, /healthz and /readyz answer."""
 
     enabled: bool = True
-    host: str = "127.0.0.1"
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 9599
     """0 takes a free port, which the log names."""
 
@@ -172,7 +176,7 @@ class HttpSettings(Section, frozen=True):
 class LogSettings(Section, frozen=True):
     """What is logged, on standard error."""
 
-    level: Annotated[str, Meta(pattern=r"\A(debug|info|warning|error)\Z")] = "info"
+    level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "text"] = "auto"
     """`auto`: JSON where systemd's journal takes the log, else text for people."""
 
@@ -182,7 +186,8 @@ class StreamSettings(Section, frozen=True):
 
     id: str
     url: str
-    """`/path/clip.mp4`, `rtsp://user:password@host/path`, `webcam:0` or `webcam:/dev/video0`."""
+    """`/path/clip.mp4`, `rtsp://user:password@host/path`, `webcam:0` or `webcam:/dev/video0`.
+    `${NAME}` takes an environment variable, `${credential:NAME}` a credential of systemd's."""
     pace: Pace = Pace.REALTIME
     loop: bool = False
     stride_s: Stride | None = None
