@@ -32,6 +32,12 @@ class RtspServer:
     def thaw(self) -> None:
         self.process.send_signal(signal.SIGCONT)
 
+    def change_size(self, width: int, height: int) -> None:
+        """Send pictures of another size from now on."""
+        assert self.process.stdin
+        self.process.stdin.write(f"{width}x{height}\n")
+        self.process.stdin.flush()
+
     def kill(self) -> None:
         """End without a goodbye."""
         self.process.kill()
@@ -46,15 +52,17 @@ def rtsp_server(
     user: str = "",
     password: str = "",
     fps: int = 25,
+    size: tuple[int, int] = (128, 96),
     port: int = 0,
 ) -> Iterator[RtspServer]:
-    """Serve a moving test picture (128 x 96), or an mp4 file at its own pace.
+    """Serve a moving test picture, or an mp4 file at its own pace.
 
     Args:
         codec: `h264` or `h265`; a file must be of this codec already.
         port: 0 takes a free one; a number brings a killed server back where it was.
     """
     options = ["--codec", codec, "--fps", str(fps), "--port", str(port)]
+    options += ["--size", f"{size[0]}x{size[1]}"]
     if file:
         options += ["--file", str(file)]
     if user:

@@ -3,8 +3,9 @@
     /usr/bin/python3 rtsp_server.py --codec h264 --user admin --password secret
     /usr/bin/python3 rtsp_server.py --file clip.mp4
 
-Prints its URL once it can be asked, and ends when its standard input is closed. A file must be an
-mp4 of `--codec`; it is sent as it is encoded, at its own pace, from its start for each client, and
+Prints its URL once it can be asked, and ends when its standard input is closed. A line such as
+`256x96` there changes the test picture's size in mid-stream, as a setting in a camera does. A file
+must be an mp4 of `--codec`; it is sent as it is encoded, at its own pace, from its start for each client, and
 its end is the end of the stream.
 """
 
@@ -33,6 +34,7 @@ def main() -> None:
     parser.add_argument("--codec", choices=sorted(_ENCODERS), default="h264")
     parser.add_argument("--file", help="an mp4 to send in place of a test picture")
     parser.add_argument("--fps", type=int, default=25)
+    parser.add_argument("--size", default="128x96")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--user")
     parser.add_argument("--password", default="")
@@ -52,10 +54,21 @@ def main() -> None:
     if not server.attach(None):
         raise SystemExit(f"port {options.port} is taken")
     print(f"rtsp://127.0.0.1:{server.get_bound_port()}/cam", flush=True)
+    playing: list[GstRtspServer.RTSPMedia] = []
+    factory.connect("media-configure", lambda _, media: playing.append(media))
     loop = GLib.MainLoop()
-    GLib.io_add_watch(
-        sys.stdin.fileno(), GLib.PRIORITY_DEFAULT, GLib.IO_HUP, lambda *_: loop.quit()
-    )
+
+    def obey(*_: object) -> bool:
+        line = sys.stdin.readline().strip()
+        if not line:
+            loop.quit()
+            return False
+        for media in playing:
+            size = media.get_element().get_by_name("size")
+            size.set_property("caps", Gst.Caps.from_string(raw_picture(line, options.fps)))
+        return True
+
+    GLib.io_add_watch(sys.stdin.fileno(), GLib.PRIORITY_DEFAULT, GLib.IO_IN | GLib.IO_HUP, obey)
     loop.run()
 
 
@@ -63,8 +76,15 @@ def pipeline(options: argparse.Namespace) -> str:
     """The elements up to the payloader, in gst-launch's syntax."""
     if options.file:
         return f'filesrc location="{options.file}" ! qtdemux ! {_PAYLOADERS[options.codec]}'
-    picture = f"video/x-raw,width=128,height=96,framerate={options.fps}/1,format=I420"
-    return f"videotestsrc is-live=true pattern=ball ! {picture} ! {_ENCODERS[options.codec]}"
+    picture = raw_picture(options.size, options.fps)
+    source = f'videotestsrc is-live=true pattern=ball ! capsfilter name=size caps="{picture}"'
+    return f"{source} ! {_ENCODERS[options.codec]}"
+
+
+def raw_picture(size: str, fps: int) -> str:
+    """The caps of a test picture of a size such as `128x96`."""
+    width, height = size.split("x")
+    return f"video/x-raw,width={width},height={height},framerate={fps}/1,format=I420"
 
 
 def require_login(

@@ -5,12 +5,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from streamcls.client import Gap, Silence, Subscriber
 from streamcls.events import EventData, Message, PredictionData, StatusData
@@ -31,6 +33,7 @@ class Served:
     process: subprocess.Popen[str]
     subscriber: Subscriber
     http: str
+    printed: TextIO
     messages: list[Message] = field(default_factory=list)
 
     def receive(self) -> Message:
@@ -89,7 +92,9 @@ class Served:
 
     def output(self) -> str:
         """All the daemon printed; it must have ended."""
-        return self.process.communicate(timeout=PATIENCE_S)[0]
+        self.process.wait(PATIENCE_S)
+        self.printed.seek(0)
+        return self.printed.read()
 
     def of(self, stream: str) -> "Heard":
         mine = [message.data for message in self.messages if message.subject == stream]
@@ -143,9 +148,11 @@ def serving(path: Path) -> Iterator[Served]:
     from streamcls.config import load_settings
 
     settings = load_settings(path)
+    # Into a file: a pipe that nobody reads would fill.
+    printed = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed below, after the process)
     process = subprocess.Popen(
         [sys.executable, "-m", "streamcls", "run", str(path)],
-        stdout=subprocess.PIPE,
+        stdout=printed,
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "COLUMNS": "200"},
@@ -154,8 +161,9 @@ def serving(path: Path) -> Iterator[Served]:
         endpoint, replay = settings.publish.endpoint, settings.publish.replay
         with Subscriber(endpoint, start="earliest", replay_endpoint=replay) as subscriber:
             http = f"http://{settings.http.host}:{settings.http.port}"
-            yield Served(process, subscriber, http)
+            yield Served(process, subscriber, http, printed)
     finally:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+        process.wait()
+        printed.close()

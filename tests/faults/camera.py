@@ -286,6 +286,9 @@ def reset(session: Session) -> None:
     """End with a RST."""
     option = struct.pack("ii", 1, 0)
     session.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
+    # The connection is not closed while a thread reads from it.
+    session.connection.shutdown(socket.SHUT_RD)
+    session.wait(0.1)
     session.connection.close()
     raise OSError("reset")
 

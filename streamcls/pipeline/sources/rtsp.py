@@ -148,7 +148,7 @@ class RtspSource:
                     f"{self._name} did not answer within {limit_s:g} s"
                     " (`open_timeout_s` in [capture])"
                 )
-            case av.error.HTTPError():
+            case av.error.HTTPError() | av.error.HTTPClientError() | av.error.HTTPServerError():
                 reason, text = "rejected", f"{self._name} will not stream: {_plain(error)}"
             case ConnectionRefusedError():
                 reason = "unreachable"
