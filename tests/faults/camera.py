@@ -122,6 +122,7 @@ class CameraServer:
         self.connections: Counter[str] = Counter()
         self.most_opening = 0
         self._opening = 0
+        self._playing: dict[str, list[Session]] = {}
         self._lock = threading.Lock()
         self._cameras = dict(cameras)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
@@ -143,6 +144,12 @@ class CameraServer:
         greeter = self._greeters.get(path)
         port = greeter.getsockname()[1] if greeter else self.port
         return f"rtsp://{login and login + '@'}127.0.0.1:{port}/{path}"
+
+    def disconnect(self, path: str) -> None:
+        """Cut off whoever is shown a camera."""
+        for session in self._playing.get(path, []):
+            with suppress(OSError):
+                session.connection.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """End every connection."""
@@ -200,6 +207,7 @@ class CameraServer:
                 session.send(answer)
             if request.method == "PLAY":
                 session.rtp = Packetizer(hevc=camera.hevc, sequence=camera.sequence)
+                self._playing.setdefault(path, []).append(session)
                 return camera
         return None
 

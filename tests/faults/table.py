@@ -15,8 +15,8 @@ not lose a window, change their state or be connected anew (`test_matrix.py`).
 *Said* are the states that a subscriber, the log and `/metrics` see, with the reason of the failure.
 After a failure a camera is tried again. *Counted* are metrics that grow, without their prefix
 `streamcls_`. *Seen within* is the limit with the matrix's `open_timeout_s = {OPEN_S:g}` and
-`read_timeout_s = {READ_S:g}` (5 by default), from the connection on; a camera that fails in mid-stream
-plays for 3 s before.
+`read_timeout_s = {READ_S:g}` (5 by default), from the connection on; a camera that fails in
+mid-stream plays for 3 s before.
 """
 _PARTS = {
     "Stalls": STALLS,
