@@ -9,12 +9,16 @@ import socket
 import sys
 import threading
 import traceback
+from contextlib import closing, suppress
+from pathlib import Path
 
 from streamcls.clock import SystemClock
 from streamcls.errors import SourceError
+from streamcls.frames import Step
 from streamcls.isolation.memory import ClipWriter
 from streamcls.isolation.wire import (
     Alive,
+    Bug,
     Counts,
     Ended,
     FreeSlot,
@@ -30,7 +34,7 @@ from streamcls.pipeline.windows import WindowAssembler, WindowStats
 from streamcls.transforms import WindowPlan, to_small_rgb
 from streamcls.urls import redact
 
-_CLOSE_S = 2.0  # for the source to say goodbye to its camera
+_CLOSE_S = 1.5  # for the source to say goodbye to its camera, before the parent loses patience
 _ALIVE_S = 0.5
 
 
@@ -58,36 +62,45 @@ class Child:
         )
 
     def run(self) -> None:
-        """Run the source; returns when all is said, or nobody listens any more."""
+        """Run the source, and say how it ended.
+
+        Raises:
+            ConnectionError: the parent listens no more.
+        """
         threading.Thread(target=self._listen, daemon=True).start()
-        threading.Thread(target=self._tell_of_life, daemon=True).start()
+        telling = threading.Thread(target=self._tell_of_life, daemon=True)
+        telling.start()
         try:
-            self._play()
-            end = Ended(counts=self._counts())
+            end = self._play()
+        finally:
+            self._over.set()
+            telling.join()
+        self._send(end)
+
+    def _play(self) -> Ended:
+        try:
+            with closing(self._source.frames(self._stop)) as frames:
+                for frame in frames:
+                    if not self._pass_on(self._assembler.step(frame)):
+                        break
         except SourceError as error:
-            end = Ended(
+            return Ended(
                 counts=self._counts(),
                 kind=type(error).__name__,
                 reason=error.reason,
                 text=redact(str(error)),
             )
-        except BrokenPipeError:
-            return
-        except Exception:  # a bug: the parent logs it as its own
-            text = redact(traceback.format_exc())
-            end = Ended(counts=self._counts(), kind="bug", text=text)
-        self._over.set()
-        self._send(end)
+        return Ended(counts=self._counts())
 
-    def _play(self) -> None:
-        for frame in self._source.frames(self._stop):
-            step = self._assembler.step(frame)
-            for window in step.windows:
-                place = self._clips.put(window.clip)
-                if place is None:
-                    return
-                self._send(WindowSent.of(window, place))
-            self._send(StepSent.of(step, self._counts()))
+    def _pass_on(self, step: Step) -> bool:
+        """Send a step after its windows; False where nobody takes them any more."""
+        for window in step.windows:
+            place = self._clips.put(window.clip)
+            if place is None:
+                return False
+            self._send(WindowSent.of(window, place))
+        self._send(StepSent.of(step, self._counts()))
+        return True
 
     def _send(self, message: FromChild) -> None:
         with self._sending:
@@ -129,10 +142,18 @@ def main() -> None:
     # Ctrl-C on a terminal and systemd's stop reach all processes; ending is the parent's to order.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    with suppress(OSError):  # where memory runs out, one decoder is to go and not the daemon
+        Path("/proc/self/oom_score_adj").write_text("500")
     channel = socket.socket(fileno=int(sys.argv[1]))
-    job = receive_from_parent(channel)
-    if isinstance(job, Job):
-        Child(channel, ClipWriter(int(sys.argv[2])), job).run()
+    try:
+        job = receive_from_parent(channel)
+        if isinstance(job, Job):
+            Child(channel, ClipWriter(int(sys.argv[2])), job).run()
+    except ConnectionError:
+        pass  # nobody is left to tell
+    except Exception:
+        with suppress(ConnectionError):
+            send(channel, Bug(redact(traceback.format_exc())))
 
 
 main()

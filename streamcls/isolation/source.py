@@ -1,5 +1,6 @@
 """The parent's side: a source like any other, whose frames come as finished steps."""
 
+import fcntl
 import os
 import select
 import signal
@@ -9,7 +10,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Generator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from streamcls.clock import Clock
 from streamcls.config import CaptureSettings, StreamSettings
@@ -17,6 +18,7 @@ from streamcls.errors import SourceError, SourceRefused, SourceTimeout, Unusable
 from streamcls.frames import Step, Window
 from streamcls.isolation.memory import ClipReader
 from streamcls.isolation.wire import (
+    Bug,
     Counts,
     Cut,
     Ended,
@@ -60,7 +62,10 @@ class IsolatedSource:
 
         Raises:
             SourceError: as the source itself; or with reason `decoder_crashed` where its process
-                died, `decoder_wedged` where it hung and was killed.
+                died, `decoder_wedged` where it hung and was killed, `resources` where none could
+                be started.
+            UnusableSource: this system has no memory to share.
+            RuntimeError: a bug in the child, with its traceback.
         """
         with _Process(self._job) as process:
             windows: list[Window] = []
@@ -79,6 +84,8 @@ class IsolatedSource:
                     self._note(message.counts)
                     _raise(message)
                     return
+                elif isinstance(message, Bug):
+                    raise RuntimeError(f"in the decoder's process:\n{message.traceback}")
 
     def _next(
         self, process: "_Process", patience_s: float, stop: threading.Event
@@ -118,8 +125,6 @@ def _raise(end: Ended) -> None:
     """Raise what ended the child's source, if it was an error."""
     if end.kind in _KINDS:
         raise _KINDS[end.kind](end.text)
-    if end.kind == "bug":
-        raise RuntimeError(f"in the decoder's process:\n{end.text}")
     if end.kind:
         raise SourceError(end.text, reason=end.reason)
 
@@ -131,34 +136,48 @@ class _Process:
         self._job = job
 
     def __enter__(self) -> "_Process":
-        self.channel, theirs = socket.socketpair()
-        self._memory = os.memfd_create("streamcls-clips")
-        self.clips = ClipReader(self._memory)
-        with theirs:
-            descriptors = (theirs.fileno(), self._memory)
-            # Nothing that a native library prints may reach the daemon's log: it may hold a URL.
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "streamcls.isolation", *map(str, descriptors)],
-                pass_fds=descriptors,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-        self._poll = select.poll()
-        self._poll.register(self.channel, select.POLLIN)
+        with ExitStack() as opened:
+            try:
+                self._open(opened)
+            except OSError as error:
+                raise SourceError(
+                    f"a process to decode in could not be started: {error.strerror}",
+                    reason="resources",
+                ) from error
+            self._closing = opened.pop_all()
         self.send(self._job)
         return self
 
+    def _open(self, opened: ExitStack) -> None:
+        self.channel, theirs = socket.socketpair()
+        opened.enter_context(self.channel)
+        opened.callback(theirs.close)
+        memory = _shared_memory()
+        opened.callback(os.close, memory)
+        self.clips = ClipReader(memory)
+        opened.callback(self.clips.close)
+        # Nothing that a native library prints may reach the daemon's log: it may hold a URL.
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "streamcls.isolation", str(theirs.fileno()), str(memory)],
+            pass_fds=(theirs.fileno(), memory),
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        theirs.close()  # or the child's death would never be heard of
+        self._poll = select.poll()
+        self._poll.register(self.channel, select.POLLIN)
+
     def __exit__(self, *_: object) -> None:
         """Hang up, which ends the child; kill it where that does not."""
-        self.channel.close()
-        try:
-            self._process.wait(_GRACE_S + 1)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self.clips.close()
-        os.close(self._memory)
+        with self._closing:
+            self.channel.close()
+            try:
+                self._process.wait(_GRACE_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
 
     def has_spoken(self, timeout_s: float) -> bool:
         """Wait for a message, or for the child's death."""
@@ -176,3 +195,29 @@ class _Process:
         except subprocess.TimeoutExpired:
             return "it hung up"
         return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+def _shared_memory() -> int:
+    """The descriptor of an anonymous file that may grow, but not shrink.
+
+    Whoever reads memory that is gone is killed by SIGBUS: the child must not do that to its parent.
+
+    Raises:
+        UnusableSource: this system has none.
+    """
+    if not hasattr(os, "memfd_create"):
+        raise UnusableSource(
+            'decoding in a process of its own needs Linux; set isolation = "thread"'
+        )
+    memory = os.memfd_create("streamcls-clips", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    return memory
+
+
+def _environment() -> dict[str, str]:
+    """The child's: it imports what its parent would, and starts no threads for linear algebra."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
+        "OPENBLAS_NUM_THREADS": "1",
+    }

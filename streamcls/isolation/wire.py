@@ -145,9 +145,15 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
     counts: Counts
     kind: str = ""
-    """The name of the `SourceError` class; `bug` for any other error; empty for a good end."""
+    """The name of the `SourceError` class; empty for a good end."""
     reason: str = ""
     text: str = ""
+
+
+class Bug(msgspec.Struct, frozen=True, tag=True):
+    """The child's last message where it met an error that nobody foresaw."""
+
+    traceback: str
 
 
 class FreeSlot(msgspec.Struct, frozen=True, tag=True):
@@ -156,7 +162,7 @@ class FreeSlot(msgspec.Struct, frozen=True, tag=True):
     slot: int
 
 
-FromChild = WindowSent | StepSent | Alive | Ended
+FromChild = WindowSent | StepSent | Alive | Ended | Bug
 ToChild = Job | FreeSlot
 
 _encoder = msgspec.msgpack.Encoder()

@@ -26,16 +26,16 @@ from tests.models.small import SPEC
 from tests.rtsp import rtsp_server
 from tests.videos import write_video
 
-_LIMITS = CaptureSettings(open_timeout_s=2, read_timeout_s=1)
-_CUT = Cut(
+LIMITS = CaptureSettings(open_timeout_s=2, read_timeout_s=1)
+CUT = Cut(
     clip_spec=SPEC, stride_s=0.5, min_coverage=0.8, watch_still=False, lane=3, epochs_before=7
 )
-_NEVER = threading.Event()
+NEVER = threading.Event()
 _PATIENCE_S = 30.0
 
 
 def isolated(settings: StreamSettings) -> IsolatedSource:
-    return IsolatedSource(settings, _LIMITS, _CUT, SystemClock())
+    return IsolatedSource(settings, LIMITS, CUT, SystemClock())
 
 
 def looping(tmp_path: Path, pace: Pace = Pace.REALTIME) -> StreamSettings:
@@ -46,16 +46,16 @@ def looping(tmp_path: Path, pace: Pace = Pace.REALTIME) -> StreamSettings:
 def in_this_thread(settings: StreamSettings) -> tuple[WindowAssembler, Iterator[Step]]:
     assembler = WindowAssembler(
         settings.id,
-        WindowPlan.of(SPEC, _CUT.stride_s),
+        WindowPlan.of(SPEC, CUT.stride_s),
         convert=lambda image: to_small_rgb(image, SPEC),
-        min_coverage=_CUT.min_coverage,
+        min_coverage=CUT.min_coverage,
         live=settings.is_live,
         clock=SystemClock(),
-        lane=_CUT.lane,
-        epochs_before=_CUT.epochs_before,
+        lane=CUT.lane,
+        epochs_before=CUT.epochs_before,
     )
-    source = open_source(settings, _LIMITS, SystemClock())
-    return assembler, (assembler.step(frame) for frame in source.frames(_NEVER))
+    source = open_source(settings, LIMITS, SystemClock())
+    return assembler, (assembler.step(frame) for frame in source.frames(NEVER))
 
 
 def children() -> list[int]:
@@ -89,7 +89,7 @@ def test_windows_are_those_of_a_thread_bit_for_bit_over_several_passes(tmp_path:
     settings = looping(tmp_path, Pace.FASTEST)
     assembler, expected = in_this_thread(settings)
     source = isolated(settings)
-    with closing(source.frames(_NEVER)) as steps:
+    with closing(source.frames(NEVER)) as steps:
         for ours, theirs in islice(zip(expected, steps, strict=True), 400):
             assert [exact(w) for w in theirs.windows] == [exact(w) for w in ours.windows]
             assert theirs.stream_epoch == ours.stream_epoch
@@ -104,7 +104,7 @@ def test_a_picture_that_grows_in_mid_stream_is_no_trouble(tmp_path: Path) -> Non
     joined = tmp_path / "joined.h264"
     joined.write_bytes(small.read_bytes() + large.read_bytes() + small.read_bytes())
     settings = StreamSettings("cam", str(joined), pace=Pace.FASTEST)
-    shapes = [w.clip.shape[1:3] for step in isolated(settings).frames(_NEVER) for w in step.windows]
+    shapes = [w.clip.shape[1:3] for step in isolated(settings).frames(NEVER) for w in step.windows]
     assert [shape for shape, _ in groupby(shapes)] == [(36, 48), (36, 180), (36, 48)]
 
 
@@ -120,9 +120,9 @@ def test_errors_are_those_of_the_source(
         path.write_bytes(content)
     settings = StreamSettings("cam", str(path))
     caught = []
-    for source in (isolated(settings), open_source(settings, _LIMITS, SystemClock())):
+    for source in (isolated(settings), open_source(settings, LIMITS, SystemClock())):
         with pytest.raises(kind) as error:
-            list(source.frames(_NEVER))
+            list(source.frames(NEVER))
         caught.append((type(error.value), error.value.reason, str(error.value)))
     assert caught[0] == caught[1]
 
@@ -132,16 +132,16 @@ def test_a_camera_that_refuses_is_told_so_without_its_password(tmp_path: Path) -
     with rtsp_server(user="admin", password="right") as server:
         settings = StreamSettings("cam", server.url_for("admin", "hunter2"))
         with pytest.raises(SourceRefused) as error:
-            list(isolated(settings).frames(_NEVER))
+            list(isolated(settings).frames(NEVER))
         assert "hunter2" not in str(error.value)
         (allowed,) = islice(
-            isolated(StreamSettings("cam", server.url_for("admin", "right"))).frames(_NEVER), 1
+            isolated(StreamSettings("cam", server.url_for("admin", "right"))).frames(NEVER), 1
         )
         assert allowed.stream_epoch == 8
 
 
 def test_nothing_that_names_the_source_is_on_the_command_line(tmp_path: Path) -> None:
-    with closing(isolated(looping(tmp_path)).frames(_NEVER)) as steps:
+    with closing(isolated(looping(tmp_path)).frames(NEVER)) as steps:
         next(steps)
         (child,) = children()
         assert b"clip" not in Path(f"/proc/{child}/cmdline").read_bytes()
@@ -150,7 +150,7 @@ def test_nothing_that_names_the_source_is_on_the_command_line(tmp_path: Path) ->
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
 def test_a_decoder_that_crashes_is_told_with_its_signal(tmp_path: Path, number: int) -> None:
-    steps = isolated(looping(tmp_path)).frames(_NEVER)
+    steps = isolated(looping(tmp_path)).frames(NEVER)
     next(steps)
     os.kill(children()[0], number)
     with pytest.raises(SourceError, match=signal.Signals(number).name) as error:
@@ -160,14 +160,14 @@ def test_a_decoder_that_crashes_is_told_with_its_signal(tmp_path: Path, number: 
 
 
 def test_a_decoder_that_hangs_is_killed_within_its_limit(tmp_path: Path) -> None:
-    steps = isolated(looping(tmp_path)).frames(_NEVER)
+    steps = isolated(looping(tmp_path)).frames(NEVER)
     next(steps)
     os.kill(children()[0], signal.SIGSTOP)
     began_s = time.monotonic()
     with pytest.raises(SourceError, match="hung") as error:
         list(steps)
     assert error.value.reason == "decoder_wedged"
-    assert time.monotonic() - began_s < 2 * _LIMITS.read_timeout_s + 15
+    assert time.monotonic() - began_s < 2 * LIMITS.read_timeout_s + 15
     assert children() == []
 
 
@@ -184,7 +184,7 @@ def test_stopping_ends_the_process_though_frames_stay_away(tmp_path: Path) -> No
 
 
 def test_signals_to_the_whole_group_leave_ending_to_the_parent(tmp_path: Path) -> None:
-    with closing(isolated(looping(tmp_path)).frames(_NEVER)) as steps:
+    with closing(isolated(looping(tmp_path)).frames(NEVER)) as steps:
         next(steps)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             os.kill(children()[0], number)
@@ -194,7 +194,7 @@ def test_signals_to_the_whole_group_leave_ending_to_the_parent(tmp_path: Path) -
 def test_a_consumer_that_does_not_come_back_holds_a_file_and_loses_nothing(tmp_path: Path) -> None:
     video = write_video(tmp_path / "long.mp4", frames=500, fps=25)
     settings = StreamSettings("cam", str(video), pace=Pace.FASTEST)
-    steps = isolated(settings).frames(_NEVER)
+    steps = isolated(settings).frames(NEVER)
     windows = list(next(steps).windows)
     time.sleep(1)  # the child runs on until its slots are full, and waits
     for step in steps:
@@ -208,12 +208,12 @@ def test_many_lives_leave_no_process_no_descriptor_and_no_thread(tmp_path: Path)
     settings = looping(tmp_path)
 
     def live() -> None:
-        with closing(isolated(settings).frames(_NEVER)) as steps:
+        with closing(isolated(settings).frames(NEVER)) as steps:
             next(steps)
 
     live()
     before = len(os.listdir("/proc/self/fd")), threading.active_count()
-    for _ in range(10):
+    for _ in range(20):
         live()
     assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before
     assert children() == []
@@ -261,7 +261,7 @@ def _until(condition: Callable[[], bool]) -> None:
 
 def test_clips_are_copies_that_outlive_their_slots(tmp_path: Path) -> None:
     windows: list[Window] = []
-    with closing(isolated(looping(tmp_path, Pace.FASTEST)).frames(_NEVER)) as steps:
+    with closing(isolated(looping(tmp_path, Pace.FASTEST)).frames(NEVER)) as steps:
         while len(windows) < 12:
             windows += next(steps).windows
     first = np.array(windows[0].clip)
