@@ -25,41 +25,61 @@ def host_of(url: str) -> str:
     Where an @ stands beyond the place of the host, a raw character of a password may have moved
     that place, and the URL is not quoted at all.
     """
-    rest = url.partition("://")[2]
-    authority = rest.partition("?")[0].partition("/")[0]
-    if rest.count("@") != authority.count("@"):
+    authority = _authority(url)
+    if url.count("@") != authority.count("@"):
         return "the camera"
     return authority.rpartition("@")[2]
 
 
 def trouble_with(url: str) -> str:
     """What keeps a camera's or webcam's URL from being opened, without quoting it; or nothing."""
-    scheme = scheme_of(url)
-    rest = url.partition(":")[2]
-    if scheme == "webcam":
-        name = rest.removeprefix("//")
-        fine = name.isdecimal() or name.startswith("/")
+    if scheme_of(url) == "webcam":
+        name = url.partition(":")[2].removeprefix("//")
+        fine = name.startswith("/") or re.fullmatch("[0-9]{1,4}", name)
         return "" if fine else "names no webcam; use webcam:0 or webcam:/dev/video0"
-    authority = rest.removeprefix("//").partition("?")[0].partition("/")[0]
-    host, _, port = authority.rpartition("@")[2].rpartition(":")
-    if "]" in port or not _:  # an IPv6 address, or no port at all
-        host, port = authority.rpartition("@")[2], "554"
-    if not port.isdecimal() and "@" in rest.removeprefix(f"//{authority}"):
-        return "has a raw / or ? in its password; write %2F or %3F"
+    # What is no text, too: bytes from the environment that are not UTF-8.
+    if re.search(r"[\s\x00-\x1f\x7f\ud800-\udfff]", url):
+        return "has a space or a control character in it; write a space as %20"
+    authority = _authority(url)
+    address, bracket, rest = authority.rpartition("@")[2].rpartition("]")  # [::1]:554
+    name, colon, port = rest.partition(":")
+    host = address + bracket + name
+    bad_port = colon and not (re.fullmatch("[0-9]{1,5}", port) and 0 < int(port) < 65536)
+    if bad_port and url.count("@") != authority.count("@"):
+        return "has a raw /, ? or # in its password; write %2F, %3F or %23"
     if not host:
         return "names no host"
-    if not port.isdecimal() or not 0 < int(port) < 65536:
-        return f"has no port from 1 to 65535 after {host}:"
-    return ""
+    return f"has no port from 1 to 65535 after {host}:" if bad_port else ""
 
 
 def redact(text: str) -> str:
-    """Replace the credentials of every URL in a text with `***`, in the query too."""
+    """Replace the credentials of every URL in a text with `***`, in the query too.
+
+    The time it takes grows with the length of the text alone, whatever a camera answered.
+    """
     # The query first: a value in it may hold an @, which would draw the second rule too far.
     text = re.sub(
         r"(?i)([?&](?:user|pass|pwd|password|token|key|auth)\w*=)[^&\s'\"]*", r"\1***", text
     )
-    # Greedy to the last @: a password may itself hold @ or /, and losing a host name is cheaper.
-    text = re.sub(r"(\w[\w+.-]*://)\S*@", r"\1***@", text)
-    # What is left of a URL after a slip of the pen, such as `rtsp//user:password@host`.
-    return re.sub(r"[^\s/'\"]+:(?!//)\S*@", "***@", text)
+    return re.sub(r"\S+", _without_credentials, text) if "@" in text else text
+
+
+def _authority(url: str) -> str:
+    """`user:password@host:port`, which ends for FFmpeg too at the first of these."""
+    return re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0]
+
+
+def _without_credentials(word: re.Match[str]) -> str:
+    """A word without what stands before its last @, if that may be a user and a password.
+
+    To the last @: a password may itself hold @ or /, and losing a host name is cheaper. A colon
+    alone tells of what is left of a URL after a slip of the pen, as `rtsp//user:password@host`.
+    """
+    before, at, host = word[0].rpartition("@")
+    sign = re.search(r"://|[^/'\"]:(?!//)", before)
+    if not sign:
+        return word[0]
+    start = sign.end()
+    if sign[0] != "://":
+        start = 1 + max(before.rfind(mark, 0, sign.start()) for mark in "/'\"")
+    return f"{before[:start]}***{at}{host}"

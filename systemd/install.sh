@@ -5,6 +5,7 @@
 # DESTDIR=/some/root installs into a tree that is not the running system's, as packagers do.
 # PYTHON=python3.12 names the interpreter; NO_VENV=1 leaves /opt/streamcls to somebody else.
 set -eu
+umask 022  # the service's user reads all but the secrets
 cd "$(dirname "$0")/.."
 
 root=${DESTDIR:-}
@@ -12,9 +13,9 @@ program=$root/opt/streamcls
 settings=$root/etc/streamcls
 units=$root/etc/systemd/system
 
-reload_units() {
-    # Not where the files lie in another tree, or where systemd does not run.
-    if [ -z "$root" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+# Not where the files lie in another tree, or where systemd does not run.
+manage() {
+    if [ -z "$root" ] && [ -d /run/systemd/system ]; then systemctl "$@"; fi
 }
 
 case ${1:-install} in
@@ -32,17 +33,19 @@ install)
         echo "edit $settings/streamcls.toml: its cameras are examples"
     fi
     install -m 0644 systemd/streamcls.service systemd/streamcls@.service "$units"
-    reload_units
+    manage daemon-reload
     echo "then: systemctl enable --now streamcls"
     ;;
 uninstall)
-    if [ -z "$root" ] && [ -d /run/systemd/system ]; then
-        systemctl disable --now streamcls.service 'streamcls@*.service' || true
+    if [ -e "$units/streamcls@.service" ] && command -v systemctl >/dev/null; then
+        manage stop streamcls.service 'streamcls@*.service'
+        # It takes no patterns; the template stands for its instances.
+        systemctl ${root:+--root="$root"} --quiet disable streamcls.service streamcls@.service
     fi
     rm -f "$units/streamcls.service" "$units/streamcls@.service"
-    rm -rf "$program"
-    reload_units
-    echo "left: $settings (settings and secrets) and $root/var/lib/streamcls (the journal of events)"
+    [ -n "${NO_VENV:-}" ] || rm -rf "$program"
+    manage daemon-reload
+    echo "left: $settings (settings and secrets), $root/var/lib/streamcls* (journals of events), drop-ins"
     ;;
 *)
     echo "usage: $0 [install | uninstall]" >&2

@@ -1,6 +1,7 @@
 """Settings: every error names the key; nothing misspelt is ignored; no password survives."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,11 @@ def test_the_smallest_file_names_one_stream() -> None:
         (STREAM.replace("clip.mp4", "rtsp://h:0/x"), ["no port from 1 to 65535 after h:"]),
         (STREAM.replace("clip.mp4", "rtsp://h:99999/x"), ["no port from 1 to 65535"]),
         (STREAM.replace("clip.mp4", "rtsp://h:abc/x"), ["no port from 1 to 65535"]),
-        (STREAM.replace("clip.mp4", "rtsp://u:p/w@h/x"), ["raw / or ?", "%2F"]),
+        (STREAM.replace("clip.mp4", "rtsp://h:" + "9" * 5000), ["no port from 1 to 65535"]),
+        (STREAM.replace("clip.mp4", "rtsp://u:p/w@h/x"), ["raw /, ? or #", "%2F"]),
+        (STREAM.replace("clip.mp4", "rtsp://u:p#w@h/x"), ["raw /, ? or #", "%23"]),
+        (STREAM.replace("clip.mp4", "rtsp://u:p w@h/x"), ["space", "%20"]),
+        (STREAM.replace("clip.mp4", "rtsp:h/x"), ["names no host"]),
         (STREAM.replace("clip.mp4", "webcam:-1"), ["names no webcam", "webcam:0"]),
         (STREAM + "[capture]\nmax_pixels = 1", ["capture.max_pixels", ">= 16"]),
         (STREAM + "[windows]\nmin_coverage = 1.5", ["windows.min_coverage", "<= 1"]),
@@ -178,6 +183,7 @@ def test_what_the_shipped_configuration_comments_out_is_sound_too() -> None:
         ("rtsp://10.0.0.9/cam?user=adm&password=S3c@sekret/x", "the camera"),
         ("rtsp://u:a@b/c@10.0.0.9/live", "the camera"),
         ("rtsp://u:a?b@10.0.0.9/live", "the camera"),
+        ("rtsp://u:a#b@10.0.0.9/live", "the camera"),
     ],
 )
 def test_what_is_named_of_a_camera_is_never_its_password(url: str, host: str) -> None:
@@ -227,6 +233,25 @@ def test_a_streams_own_representation_holds_no_password() -> None:
 def test_redaction_keeps_what_is_no_secret() -> None:
     assert redact("rtsp://u:p@10.0.0.9/live: refused") == "rtsp://***@10.0.0.9/live: refused"
     assert redact("/videos/a.mp4 is cut short") == "/videos/a.mp4 is cut short"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a:" * 200_000, "a" * 400_000, "http://" * 50_000 + "@", "x" * 50_000 + ":" * 50_000],
+    ids=["colons", "letters", "schemes", "mixed"],
+)
+def test_redaction_takes_no_longer_for_what_a_camera_made_up(text: str) -> None:
+    """Each took minutes where time grew with the square of the length."""
+    began_s = time.thread_time()
+    redact(text)
+    assert time.thread_time() - began_s < 2
+
+
+@pytest.mark.parametrize(
+    "url", ["rtsp://host/user@domain/1", "rtsp://[::1]:554/1", "rtsp://[::1]", "rtsp://a:b]@h:1"]
+)
+def test_urls_of_cameras_that_look_odd_are_taken(url: str) -> None:
+    assert parse_settings(STREAM.replace("clip.mp4", url)).streams[0].url == url
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Secrets come from the environment or from systemd, and are seen by nobody but the camera."""
 
+import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -33,6 +34,23 @@ def test_a_password_may_hold_any_character(monkeypatch: pytest.MonkeyPatch, pass
     assert (parts.hostname, parts.port, parts.username) == ("192.0.2.1", 554, "admin")
 
 
+def test_bytes_that_are_no_text_stay_what_they_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "latin").write_bytes(b"p\xe4ss\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    monkeypatch.setenv("CAM_LATIN", os.fsdecode(b"p\xe4ss"))
+    for place in ("${credential:latin}", "${CAM_LATIN}"):
+        assert url_of(f"rtsp://a:{place}@h/1") == "rtsp://a:p%E4ss@h/1"
+
+
+def test_in_the_path_of_a_file_a_variable_is_taken_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VIDEOS", "/srv/my videos")
+    assert url_of("${VIDEOS}/clip.mp4") == "/srv/my videos/clip.mp4"
+
+
 def test_a_credential_alone_is_the_whole_url(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -51,11 +69,13 @@ def test_a_credential_alone_is_the_whole_url(
         ("${credential:../secret}", "the credential '../secret'"),
         ("${credential:..}", "the credential '..'"),
         ("rtsp://a:${}@h/1", "the environment variable ''"),
+        ("rtsp://a:${CAM_EMPTY}@h/1", "the environment variable 'CAM_EMPTY'"),
     ],
 )
 def test_what_is_missing_is_named_with_its_stream(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str, name: str
 ) -> None:
+    monkeypatch.setenv("CAM_EMPTY", "")
     (tmp_path / "secret").write_text("rtsp://outside/1")
     (tmp_path / "credentials").mkdir()
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "credentials"))
@@ -72,6 +92,22 @@ def test_a_secret_that_stands_alone_must_be_a_url_and_is_not_taken_for_a_path(
     with pytest.raises(ConfigError, match="'CAM', which holds no URL") as caught:
         url_of("${CAM}")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "held", ["rtsp://a:hun ter2@h/1", "rtsp://a:hunter2@h/1\nx", "rtsp://a:\udce4@h"]
+)
+def test_a_whole_url_that_no_line_of_a_log_could_hide_is_refused(
+    monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    monkeypatch.setenv("CAM", held)
+    with pytest.raises(ConfigError, match=r"write a space as %20$"):
+        url_of("${CAM}")
+
+
+def test_a_place_without_its_end_is_no_password() -> None:
+    with pytest.raises(ConfigError, match=r"stream 'cam': `url` has a \$\{ without its \}"):
+        url_of("rtsp://a:${CAM_PASSWORD@h/1")
 
 
 def test_without_systemd_there_are_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,12 @@
-"""The unit file: systemd accepts it, and the daemon keeps its side of the protocol."""
+"""The units: systemd accepts them, and the daemon keeps its side of the protocol."""
 
+import json
 import os
+import re
 import shutil
 import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,23 +49,27 @@ def test_systemd_accepts_the_unit(tmp_path: Path, unit: str, drop_in: str) -> No
     assert (result.returncode, ours) == (0, [])
 
 
-@pytest.mark.systemd
-@pytest.mark.parametrize("drop_in", ["", *DROP_INS])
-@pytest.mark.parametrize("unit", UNITS)
-def test_the_unit_is_well_sandboxed(tmp_path: Path, unit: str, drop_in: str) -> None:
-    copy = tmp_path / unit
+def exposure(unit: str, drop_in: str, folder: Path) -> float:
+    copy = folder / unit
     copy.write_text(merged(unit, drop_in))
-    result = subprocess.run(
-        ["systemd-analyze", "security", "--offline=yes", "--no-pager", str(copy)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    verdict = next(line for line in result.stdout.splitlines() if "Overall exposure" in line)
-    exposure = float(verdict.split(":")[1].split()[0])
-    assert exposure <= MOST_EXPOSED, verdict
-    if drop_in:
-        assert f"security: {exposure:g}, against" in (FOLDER / drop_in).read_text()
+    command = ["systemd-analyze", "security", "--offline=yes", "--no-pager", str(copy)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    verdict = next(line for line in text.splitlines() if "Overall exposure" in line)
+    return float(verdict.split(":")[1].split()[0])
+
+
+@pytest.mark.systemd
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_unit_is_well_sandboxed_and_a_drop_in_says_what_it_costs(
+    tmp_path: Path, unit: str
+) -> None:
+    without = exposure(unit, "", tmp_path)
+    assert without <= MOST_EXPOSED
+    for drop_in in DROP_INS:
+        with_it = exposure(unit, drop_in, tmp_path)
+        assert with_it <= MOST_EXPOSED
+        told = f"security: {with_it:g}, against {without:g} without."
+        assert told in (FOLDER / drop_in).read_text()
 
 
 def test_the_template_is_the_unit_but_for_its_names() -> None:
@@ -83,51 +90,93 @@ def test_the_template_is_the_unit_but_for_its_names() -> None:
     }
 
 
-def run_install(root: Path, *arguments: str) -> str:
-    result = subprocess.run(
-        ["sh", str(FOLDER / "install.sh"), *arguments],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "DESTDIR": str(root), "NO_VENV": "1"},
-    )
-    return result.stdout
-
-
-def test_installing_puts_units_and_settings_in_place_and_never_over_the_operators_own(
-    tmp_path: Path,
-) -> None:
-    settings = tmp_path / "etc/streamcls/streamcls.toml"
-    assert "its cameras are examples" in run_install(tmp_path)
-    assert settings.stat().st_mode & 0o777 == 0o644
-    assert (tmp_path / "etc/streamcls/secrets").stat().st_mode & 0o777 == 0o700
+def test_no_state_lies_within_another_units() -> None:
+    """With DynamicUser= the inner one would keep the outer one's unit from starting, or the other
+    way round: /var/lib/streamcls is a link in the one case and a folder in the other."""
     for unit in UNITS:
-        installed = tmp_path / "etc/systemd/system" / unit
-        assert installed.read_text() == (FOLDER / unit).read_text()
-    settings.write_text("mine")
-    assert f"kept your {settings}" in run_install(tmp_path)
-    assert settings.read_text() == "mine"
+        directories = re.findall("^(?:State|Runtime)Directory=(.*)$", merged(unit), re.MULTILINE)
+        assert len(directories) == 2
+        assert not any("/" in directory for directory in directories)
 
 
-def test_removing_leaves_settings_secrets_and_events_and_says_so(tmp_path: Path) -> None:
-    run_install(tmp_path)
-    journal = tmp_path / "var/lib/streamcls/events.sqlite"
-    secret = tmp_path / "etc/streamcls/secrets/front"
-    journal.parent.mkdir(parents=True)
-    for path in (journal, secret):
-        path.write_text("precious")
-    for _ in range(2):
-        told = run_install(tmp_path, "uninstall")
-        assert "settings and secrets" in told
-        assert "journal of events" in told
-    assert not list((tmp_path / "etc/systemd/system").iterdir())
-    assert journal.read_text() == secret.read_text() == "precious"
+def allowed_calls(unit: str) -> set[str]:
+    """What a unit's `SystemCallFilter=` lines come to, read one after the other."""
+    calls = group("@default")
+    for line in re.findall("^SystemCallFilter=(.*)$", merged(unit), re.MULTILINE):
+        named = set[str]().union(*(group(name) for name in line.removeprefix("~").split()))
+        calls = calls - named if line.startswith("~") else calls | named
+    return calls
 
 
-def test_a_slip_of_the_pen_installs_nothing(tmp_path: Path) -> None:
-    with pytest.raises(subprocess.CalledProcessError):
-        run_install(tmp_path, "unistall")
-    assert not list(tmp_path.iterdir())
+def group(name: str) -> set[str]:
+    """The system calls of a group such as @io-event, and of the groups in it."""
+    if not name.startswith("@"):
+        return {name}
+    command = ["systemd-analyze", "syscall-filter", name]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    lines = [line.strip() for line in text.splitlines()[1:]]
+    return set[str]().union(*(group(line) for line in lines if line and line[0] != "#"))
+
+
+def refused_families(unit: str) -> list[int]:
+    """The numbers of the address families that `RestrictAddressFamilies=` leaves out."""
+    (line,) = re.findall("^RestrictAddressFamilies=(.*)$", merged(unit), re.MULTILINE)
+    allowed = {socket.AddressFamily[name] for name in line.split()}
+    return [number for number in range(50) if number not in allowed]
+
+
+SANDBOX = """
+import ctypes, json, sys
+class Compare(ctypes.Structure):
+    _fields_ = [("argument", ctypes.c_uint), ("operator", ctypes.c_int),
+                ("first", ctypes.c_uint64), ("second", ctypes.c_uint64)]
+ALLOW, EPERM, EAFNOSUPPORT, EQUAL = 0x7FFF0000, 0x00050001, 0x00050061, 4
+seccomp = ctypes.CDLL("libseccomp.so.2")
+seccomp.seccomp_init.restype = ctypes.c_void_p
+calls, families = json.load(sys.stdin)
+number_of = lambda name: seccomp.seccomp_syscall_resolve_name(name.encode())
+by_call = ctypes.c_void_p(seccomp.seccomp_init(EPERM))
+for number in map(number_of, calls):
+    if number >= 0:
+        seccomp.seccomp_rule_add(by_call, ALLOW, number, 0)
+by_family = ctypes.c_void_p(seccomp.seccomp_init(ALLOW))
+for family in families:
+    rule = (Compare * 1)(Compare(0, EQUAL, family, 0))
+    seccomp.seccomp_rule_add_array(by_family, EAFNOSUPPORT, number_of("socket"), 1, rule)
+for sandbox in (by_family, by_call):
+    assert seccomp.seccomp_load(sandbox) == 0
+"""
+REFUSED = """
+import os, socket
+for refused in (lambda: os.nice(0), lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)):
+    try:
+        refused()
+    except OSError as error:
+        print(error.strerror)
+"""
+USE = """
+import torch, zmq
+with zmq.Context() as context, context.socket(zmq.PUB) as socket:
+    socket.bind("tcp://127.0.0.1:*")
+print(torch.get_num_threads())
+"""
+
+
+@pytest.mark.systemd
+@pytest.mark.parametrize("unit", UNITS)
+def test_zeromq_and_all_threads_of_torch_run_in_the_units_sandbox(unit: str) -> None:
+    sandbox = json.dumps([sorted(allowed_calls(unit)), refused_families(unit)])
+
+    def run(program: str) -> tuple[int, list[str]]:
+        command = [sys.executable, "-c", program]
+        result = subprocess.run(
+            command, input=sandbox, stdout=subprocess.PIPE, text=True, check=False
+        )
+        return result.returncode, result.stdout.splitlines()
+
+    refusals = ["Operation not permitted", "Address family not supported by protocol"]
+    assert run(SANDBOX + REFUSED) == (0, refusals)
+    assert run(SANDBOX + USE) == run(USE)
 
 
 def test_the_manager_is_told_through_its_socket(

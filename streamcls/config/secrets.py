@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 from urllib.parse import quote
 
+from streamcls.config.sections import NETWORK_SCHEMES
 from streamcls.errors import ConfigError
+from streamcls.urls import scheme_of
 
 _PLACE = re.compile(r"\$\{(?:(credential):)?([^{}]*)\}")
 
@@ -15,10 +17,11 @@ def fill_in(url: str, stream: str) -> str:
 
     `${NAME}` is an environment variable, `${credential:NAME}` one of systemd's credentials: a file
     in the directory that the unit's `LoadCredential=` fills. Alone, a secret is the whole URL;
-    inside one it is percent-encoded, so that a password may hold any character.
+    inside a camera's it is percent-encoded, so that a password may hold any character.
 
     Raises:
-        ConfigError: there is no such variable or credential; the text names it, never a value.
+        ConfigError: there is no such variable or credential, or a `${` has no end; the text names
+            what is meant, never a value.
     """
     whole = _PLACE.fullmatch(url)
     if whole:
@@ -26,7 +29,16 @@ def fill_in(url: str, stream: str) -> str:
         if "://" not in found:  # a mere password would be taken, and told, for the path of a file
             raise ConfigError(f"stream {stream!r}: `url` is {whole[2]!r}, which holds no URL")
         return found
-    return _PLACE.sub(lambda place: quote(_secret(place, stream), safe=""), url)
+    if "${" in _PLACE.sub("", url):
+        raise ConfigError(f"stream {stream!r}: `url` has a ${{ without its }}; a literal $ is %24")
+    encoded = scheme_of(url) in NETWORK_SCHEMES  # nothing decodes a file's path
+
+    def found_at(place: re.Match[str]) -> str:
+        found = _secret(place, stream)
+        # Bytes that are not UTF-8 stay the bytes that they are.
+        return quote(found, safe="", errors="surrogateescape") if encoded else found
+
+    return _PLACE.sub(found_at, url)
 
 
 def _secret(place: re.Match[str], stream: str) -> str:
@@ -35,9 +47,10 @@ def _secret(place: re.Match[str], stream: str) -> str:
     if found:
         return found
     if of_systemd:
-        problem = f"the credential {name!r}, which systemd has not given; see LoadCredential="
+        problem = f"the credential {name!r}, which systemd has not given, or empty;"
+        problem += " see LoadCredential= in the unit"
     else:
-        problem = f"the environment variable {name!r}, which is not set"
+        problem = f"the environment variable {name!r}, which is not set, or empty"
     raise ConfigError(f"stream {stream!r}: `url` needs {problem}")
 
 
@@ -46,6 +59,7 @@ def _credential(name: str) -> str | None:
     if not folder or not re.fullmatch(r"[\w.@-]+", name) or name in (".", ".."):
         return None
     try:
-        return (Path(folder) / name).read_text(encoding="utf-8").rstrip("\r\n")
-    except (OSError, ValueError):
+        text = (Path(folder) / name).read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
         return None
+    return text.rstrip("\r\n")

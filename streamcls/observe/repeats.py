@@ -35,7 +35,7 @@ class Repeats:
 
     def admit(self, record: logging.LogRecord) -> list[logging.LogRecord]:
         """What to tell now that this record has come, oldest first; it may not be among it."""
-        key = (getattr(record, "stream", ""), record.levelno, record.msg)
+        key = (getattr(record, "stream", ""), record.levelno, str(record.msg))
         now_s = self._clock.monotonic_s()
         with self._lock:
             told = self._due(now_s)
@@ -75,5 +75,5 @@ def _untold(kind: _Kind) -> list[logging.LogRecord]:
         return []
     record = copy.copy(kind.newest)
     if others := kind.left_out - 1:
-        record.msg, record.args = f"{record.getMessage()} (and {others} more like it)", None
+        record.msg = f"{record.msg} (and {others} more like it)"
     return [record]

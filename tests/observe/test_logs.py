@@ -84,6 +84,28 @@ def test_no_credential_gets_out_not_even_by_a_librarys_own_trace(style: str) -> 
     assert "hunter2" not in text
 
 
+def test_what_is_hidden_leaves_a_json_line_whole() -> None:
+    body = (
+        'logging.getLogger("lib").warning(\'open "rtsp://h/1?token=hunter2"\\n@once\','
+        ' extra={"tried": ["rtsp://u:hunter2@h/1"], "attempt": 3})'
+    )
+    line = json.loads(logged(body, style="json"))
+    assert line["message"] == 'open "rtsp://h/1?token=***"\n@once'
+    assert (line["tried"], line["attempt"]) == ("['rtsp://***@h/1']", 3)
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_a_library_that_logs_wrongly_harms_nobody_and_tells_nothing(style: str) -> None:
+    body = (
+        'for _ in range(3):\n    logging.getLogger("lib").warning("%s %s", "rtsp://u:hunter2@h")\n'
+        'logging.getLogger("lib").warning({"no": ["text"]})'
+    )
+    text = logged(body, style=style)
+    assert "hunter2" not in text
+    assert "a line of the log is lost, of <string>:" in text
+    assert "no" in text.splitlines()[1]
+
+
 def test_a_level_may_be_set_again_and_no_line_comes_twice() -> None:
     body = (
         "logger_for('a').debug('unseen')\n"
@@ -98,6 +120,28 @@ def test_what_repeats_is_told_once_and_its_last_one_at_the_end_with_a_count() ->
     body = 'for i in range(40):\n    logger_for("cam").warning("backoff %d", i)'
     lines = [line.rpartition("] ")[2] for line in logged(body).splitlines()]
     assert lines == ["backoff 0", "backoff 39 (and 38 more like it)"]
+
+
+def test_a_log_that_nobody_reads_holds_up_nobody() -> None:
+    program = PROGRAM.format(
+        style="text",
+        level="info",
+        body="for i in range(30_000):\n    logger_for(str(i)).info('x' * 50)\nprint('done')",
+    )
+    read, write = os.pipe()
+    try:
+        result = subprocess.run(
+            [sys.executable, "-c", program],
+            stdout=subprocess.PIPE,
+            stderr=write,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+    finally:
+        os.close(read)
+        os.close(write)
+    assert result.stdout == "done\n"
 
 
 def record(message: str = "backoff %s", value: str = "x", stream: str = "cam") -> logging.LogRecord:
