@@ -5,8 +5,8 @@
 
 Prints its URL once it can be asked, and ends when its standard input is closed. A line such as
 `256x96` there changes the test picture's size in mid-stream, as a setting in a camera does. A file
-must be an mp4 of `--codec`; it is sent as it is encoded, at its own pace, from its start for each client, and
-its end is the end of the stream.
+must be an mp4 of `--codec`; it is sent as it is encoded, at its own pace, from its start for each
+client, and its end is the end of the stream.
 """
 
 import argparse

@@ -26,7 +26,8 @@ _FULL_RANGE = 2  # AVCOL_RANGE_JPEG
 # Eight-bit formats whose planes are scaled as they lie: (chroma planes, interleaved chroma).
 _PLANAR = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p"}
 _SEMI_PLANAR = {"nv12", "nv21"}
-_GREY = {"gray", "gray8"}
+_GREY = ("gray", "ya")  # how names of luma alone begin, with and without transparency
+_COLOUR_TABLES = {"pal8", "xyz12le", "xyz12be"}  # RGB that FFmpeg does not count as such
 
 
 def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
@@ -48,15 +49,19 @@ def to_small_rgb(image: RawImage, spec: ClipSpec) -> RgbImage:
     size = scaled_size(image.width, image.height, spec.short_side)
     if isinstance(image, BgrImage):
         return np.ascontiguousarray(_scale(image.pixels, size)[:, :, ::-1])
-    return _upright(_yuv_to_rgb(*_small_planes(image, size), image), image.rotation)
+    if image.format.is_rgb or image.format.name in _COLOUR_TABLES:
+        rgb = _scale(_plane(_eight_bit(image, "rgb24"), 0, 3), size)
+    else:
+        rgb = _yuv_to_rgb(*_small_planes(image, size), image)
+    return _upright(rgb, image.rotation)
 
 
 def _small_planes(frame: "av.VideoFrame", size: tuple[int, int]) -> tuple[npt.NDArray[Any], bool]:
     """The picture as YUV uint8 (height, width, 3) at `size`, and whether its range is full."""
     name = frame.format.name
     full = frame.color_range == _FULL_RANGE or name.startswith("yuvj")
-    if name in _GREY:
-        luma = _scale(_plane(frame, 0, 1), size)
+    if name.startswith(_GREY):
+        luma = _scale(_plane(_eight_bit(frame, "gray"), 0, 1), size)
         neutral = np.full_like(luma, 128)
         return np.dstack([luma, neutral, neutral]), full
     if name in _SEMI_PLANAR:
@@ -64,9 +69,20 @@ def _small_planes(frame: "av.VideoFrame", size: tuple[int, int]) -> tuple[npt.ND
         first, second = (0, 1) if name == "nv12" else (1, 0)
         return np.dstack([luma, chroma[..., first], chroma[..., second]]), full
     if name not in _PLANAR:
-        # Deep, packed and palette formats are rare: swscale brings them to 8-bit 4:4:4 first.
-        frame = frame.reformat(format="yuvj444p" if full else "yuv444p")
+        frame = _eight_bit(frame, "yuvj444p" if full else "yuv444p")
     return np.dstack([_scale(_plane(frame, index, 1), size) for index in range(3)]), full
+
+
+def _eight_bit(frame: "av.VideoFrame", pixel_format: str) -> "av.VideoFrame":
+    """The same colours in a format whose planes can be scaled: deep and packed ones are rare.
+
+    One matrix on both sides keeps YUV as it is, whatever is declared: swscale refuses some.
+    """
+    if frame.format.name == pixel_format:
+        return frame
+    return frame.reformat(
+        format=pixel_format, src_colorspace="itu709", dst_colorspace="itu709", threads=1
+    )
 
 
 def _plane(frame: "av.VideoFrame", index: int, channels: int) -> npt.NDArray[np.uint8]:

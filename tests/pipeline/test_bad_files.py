@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from streamcls.clock import SystemClock
+from streamcls.config import CaptureSettings, Pace, StreamSettings
 from streamcls.errors import SourceError, UnusableSource
 from streamcls.finetune.reader import probe
 from streamcls.frames import Frame
+from streamcls.pipeline.sources import open_source
 from tests.pipeline.playing import numbers_in, play, source
 from tests.videos import write_audio, write_video
 
@@ -144,6 +147,47 @@ def test_corrupt_packets_are_counted_and_skipped(tmp_path: Path) -> None:
     assert player.decode_errors > 0
     assert len(frames) > 30
     assert numbers_in(frames)[-8:] == list(range(40, 48))
+
+
+def _limited(path: Path, max_pixels: int) -> tuple[list[Frame], UnusableSource]:
+    """What a file gives before it is refused, and the refusal."""
+    player = open_source(
+        StreamSettings(id="cam", url=str(path), pace=Pace.FASTEST),
+        CaptureSettings(max_pixels=max_pixels),
+        SystemClock(),
+    )
+    frames: list[Frame] = []
+    with pytest.raises(UnusableSource) as caught:
+        frames.extend(player.frames(threading.Event()))
+    return frames, caught.value
+
+
+def test_pictures_larger_than_allowed_are_refused_by_their_size(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", size=(320, 240))
+    frames, error = _limited(path, 320 * 240 - 1)
+    assert frames == []
+    assert "320 x 240, more than `max_pixels` = 76799" in str(error)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_pictures_that_grow_too_large_midway_are_never_decoded(tmp_path: Path, codec: str) -> None:
+    small = write_video(tmp_path / "a.ts", frames=20, size=(128, 96), codec=codec)
+    large = write_video(tmp_path / "b.ts", frames=20, size=(640, 480), codec=codec)
+    both = tmp_path / "both.ts"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    frames, error = _limited(both, 200_000)
+    assert {(frame.image.width, frame.image.height) for frame in frames} == {(128, 96)}
+    assert len(frames) > 15
+    assert "640 x 480, more than `max_pixels` = 200000" in str(error)
+
+
+@pytest.mark.parametrize("size", [(16, 1024), (1024, 16)])
+def test_a_strip_is_refused_before_scaling_makes_it_enormous(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    frames, error = _limited(write_video(tmp_path / "a.mp4", size=size), 10**6)
+    assert frames == []
+    assert f"{size[0]} x {size[1]}" in str(error)
 
 
 def test_a_title_that_is_not_utf_8_keeps_nobody_from_the_pictures(tmp_path: Path) -> None:

@@ -15,12 +15,15 @@ import pytest
 
 from streamcls.clock import SystemClock
 from streamcls.config import CaptureSettings, StreamSettings
-from streamcls.errors import SourceError, SourceRefused, SourceTimeout
+from streamcls.errors import SourceError, SourceRefused, SourceTimeout, UnusableSource
 from streamcls.events import StatusData
 from streamcls.frames import Frame
 from streamcls.pipeline.capture import Capture
 from streamcls.pipeline.opening import OpeningTurns
 from streamcls.pipeline.sources import Source, open_source, rtsp
+from tests.faults import acts
+from tests.faults.camera import Camera, serve
+from tests.faults.media import Media, Picture, film, onward, until
 from tests.rtsp import RtspServer, rtsp_server
 from tests.videos import number_in, write_video
 
@@ -180,6 +183,79 @@ def test_data_without_any_picture_is_not_taken_for_a_stream(
     monkeypatch.setattr(rtsp, "_BLIND_S", 0.2)
     monkeypatch.setattr(rtsp, "pictures_of", lambda packet, on_error: [])
     assert _failure(camera.url).reason == "undecodable"
+
+
+class _QuickClock(SystemClock):
+    """Runs ten times as fast as time, for what takes ten seconds to be known."""
+
+    def monotonic_s(self) -> float:
+        return 10 * super().monotonic_s()
+
+
+def _recoded() -> Media:
+    return onward(until(25, film(fps=25)), film(Picture(codec="libx265"), fps=25))
+
+
+def _grown() -> Media:
+    return onward(until(25, film(fps=25)), film(Picture(640, 480), fps=25))
+
+
+@pytest.mark.parametrize(
+    ("camera", "max_corrupt", "kind", "reason", "words"),
+    [
+        (Camera(media=_recoded), 0.5, SourceError, "corrupt", "`max_corrupt` = 0.5"),
+        (Camera(media=_recoded), 1.0, SourceError, "undecodable", "codec"),
+        (Camera(media=_grown), 0.5, UnusableSource, "unusable", "640 x 480, more than `max_pix"),
+    ],
+)
+def test_what_ceases_to_be_decodable_in_mid_stream_is_given_up(
+    camera: Camera, max_corrupt: float, kind: type[SourceError], reason: str, words: str
+) -> None:
+    limits = CaptureSettings(
+        open_timeout_s=100, read_timeout_s=20, max_pixels=200_000, max_corrupt=max_corrupt
+    )
+    with serve({"camera": camera}) as server:
+        settings = StreamSettings(id="cam", url=server.url("camera"))
+        player = open_source(settings, limits, _QuickClock())
+        frames: list[Frame] = []
+        with pytest.raises(kind, match=words) as caught:
+            frames.extend(player.frames(threading.Event()))
+    assert caught.value.reason == reason
+    assert 0 < len(frames) <= 25
+
+
+def test_another_codec_of_which_nothing_comes_through_is_silence() -> None:
+    hevc = Picture(codec="libx265")
+    recoded = Camera(hevc=True, media=lambda: onward(until(10, film(hevc)), film()))
+    with serve({"camera": recoded}) as server:
+        error = _failure(server.url("camera"), _LIMITS)
+    assert isinstance(error, SourceTimeout)
+
+
+def test_pictures_larger_than_allowed_are_refused_by_their_size(camera: RtspServer) -> None:
+    error = _failure(camera.url, CaptureSettings(open_timeout_s=10, max_pixels=10_000))
+    assert isinstance(error, UnusableSource)
+    assert "128 x 96, more than `max_pixels` = 10000" in str(error)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https", "tcp", "file"])
+def test_a_redirect_to_what_is_no_camera_is_not_followed(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        address = f"127.0.0.1:{elsewhere.getsockname()[1]}" if scheme != "file" else ""
+        target = f"{scheme}://{address}/etc/passwd"
+        with serve({"camera": Camera(answers={"DESCRIBE": acts.redirect_to(target)})}) as server:
+            error = _failure(server.url("camera"))
+        assert error.reason in ("unreachable", "protocol")
+        elsewhere.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            elsewhere.accept()
+
+
+def test_a_redirect_to_another_camera_is_followed() -> None:
+    cameras = {"old": Camera(answers={"DESCRIBE": acts.redirect("new")}), "new": Camera()}
+    with serve(cameras) as server:
+        assert _frames(server.url("old"), 2)
+        assert server.connections["new"] == 1
 
 
 def test_a_killed_camera_is_a_disconnect_not_an_end() -> None:

@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from streamcls.errors import SourceError, SourceTimeout
+from streamcls.config import CaptureSettings, StreamSettings
+from streamcls.errors import SourceError, SourceTimeout, UnusableSource
 from streamcls.frames import BgrImage, Frame
-from streamcls.pipeline.sources.webcam import device_of
+from streamcls.pipeline.sources.webcam import WebcamSource, device_of
 from tests.pipeline.playing import play, source
 from tests.pipeline.stubs import ManualClock
 
@@ -36,6 +37,9 @@ class _FakeCamera:
 
     def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
         return True
+
+    def get(self, asked: int) -> float:
+        return 30.0 if asked == cv2.CAP_PROP_FPS else float(int.from_bytes(b"MJPG", "little"))
 
     def grab(self) -> bool:
         self.grabbed += 1
@@ -76,4 +80,19 @@ def test_a_webcam_gives_its_pictures_until_it_ceases(
     ] == [1, 3]
     assert {frame.media_s for frame in frames} == {None}
     assert player.decode_errors == 1
+    assert player.description == "MJPG, 30 fps declared"
+    assert camera.released
+
+
+def test_a_webcams_pictures_have_a_largest_size_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = tmp_path / "video0"
+    device.touch()
+    camera = _FakeCamera(ManualClock(), 0.0)
+    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: camera)
+    settings = StreamSettings(id="cam", url=f"webcam:{device}")
+    player = WebcamSource(settings, CaptureSettings(max_pixels=23), ManualClock())
+    with pytest.raises(UnusableSource, match="6 x 4, more than `max_pixels` = 23"):
+        next(player.frames(threading.Event()))
     assert camera.released

@@ -17,6 +17,8 @@ from streamcls.errors import UnusableSource
 # FFmpeg logs URLs, passwords included, and its log hook takes the GIL on every line.
 av.logging.set_level(None)
 
+_LONGEST = 32  # sides to one: beyond any panorama
+
 
 @contextmanager
 def opened(
@@ -54,7 +56,7 @@ def video_in(container: InputContainer, name: str, max_pixels: int) -> VideoStre
         # PyAV's stubs do not say so, but it is None where FFmpeg has no decoder.
         if stream.codec_context is None:
             raise UnusableSource(f"{name} is of a codec that cannot be decoded here")
-        check_size(stream.codec_context.width, stream.codec_context.height, name, max_pixels)
+        check_declared(stream, name, max_pixels)
         # Many streams share the machine: one thread each is cheapest, and holds no frames back.
         stream.codec_context.thread_count = 1
         stream.codec_context.options = {"max_pixels": str(max_pixels)}
@@ -63,16 +65,31 @@ def video_in(container: InputContainer, name: str, max_pixels: int) -> VideoStre
     raise UnusableSource(f"{name} holds no video, only {held}; check `url`")
 
 
+def check_declared(stream: VideoStream, name: str, max_pixels: int) -> None:
+    """As `check_size`, of the size that the decoder expects, pictures or none.
+
+    It knows the size of pictures that it refuses: where nothing decodes any more, here is why.
+    """
+    check_size(stream.codec_context.width, stream.codec_context.height, name, max_pixels)
+
+
 def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
     """Refuse a picture before it takes memory: a file of 31 KB can claim one of gigabytes.
 
+    So can a strip of a picture, which grows when its short side is scaled to that of a clip.
+
     Raises:
-        UnusableSource: it has more than `max_pixels`.
+        UnusableSource: it has more than `max_pixels`, or one side much longer than the other.
     """
     if width * height > max_pixels:
         raise UnusableSource(
             f"{name} has pictures of {width} x {height}, more than `max_pixels` = {max_pixels}"
             " in [capture] allows"
+        )
+    if max(width, height) > _LONGEST * min(width, height) > 0:
+        raise UnusableSource(
+            f"{name} has pictures of {width} x {height}; no side may be longer than {_LONGEST}"
+            " times the other"
         )
 
 

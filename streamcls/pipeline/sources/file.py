@@ -10,7 +10,14 @@ from streamcls.clock import Clock
 from streamcls.config import CaptureSettings, Pace, StreamSettings
 from streamcls.errors import SourceError, SourceTimeout, UnusableSource
 from streamcls.frames import Frame
-from streamcls.pipeline.sources.decoder import describe, opened, pictures_of, video_in
+from streamcls.pipeline.sources.decoder import (
+    check_declared,
+    check_size,
+    describe,
+    opened,
+    pictures_of,
+    video_in,
+)
 from streamcls.pipeline.sources.pacing import Pacer
 from streamcls.transforms.timestamps import RecordedTimes
 from streamcls.urls import file_path
@@ -81,12 +88,17 @@ class FileSource:
                         return
                     cut = packet.is_corrupt if packet.size else cut
                     for picture in pictures_of(packet, self._count_error):
+                        self._check_size(picture)
                         at_s = times.of(picture)
                         yield picture, at_s
+                check_declared(stream, str(self._path), self._max_pixels)
         except (av.FFmpegError, OSError, IndexError) as error:  # a stream that comes midway
             raise self._explained(error, at_s) from None
         if cut:
             raise self._truncated(at_s, "its last packet is incomplete")
+
+    def _check_size(self, picture: av.VideoFrame) -> None:
+        check_size(picture.width, picture.height, str(self._path), self._max_pixels)
 
     def _count_error(self) -> None:
         self.decode_errors += 1

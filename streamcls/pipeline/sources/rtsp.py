@@ -12,7 +12,14 @@ from streamcls.clock import Clock
 from streamcls.config import CaptureSettings, StreamSettings
 from streamcls.errors import SourceError, SourceRefused, SourceTimeout
 from streamcls.frames import Frame
-from streamcls.pipeline.sources.decoder import describe, opened, pictures_of, video_in
+from streamcls.pipeline.sources.decoder import (
+    check_declared,
+    check_size,
+    describe,
+    opened,
+    pictures_of,
+    video_in,
+)
 from streamcls.pipeline.sources.health import CameraClock, PacketHealth
 from streamcls.transforms.timestamps import media_time_s
 from streamcls.urls import host_of
@@ -31,7 +38,13 @@ _BLIND_S = 30.0  # packets that decode to nothing for so long: longer than any s
 
 
 class RtspSource:
-    """A camera's stream; `frames` never ends but by an error or `stop`."""
+    """A camera's stream; `frames` never ends but by an error or `stop`.
+
+    A redirect to another RTSP server is followed within the limit for opening, one to anything
+    else is refused. The limits do not reach into the look-up of a host's name, which only the
+    system's resolver can give up: `isolation = "process"` ends that too, and so does an address
+    in place of the name.
+    """
 
     def __init__(self, settings: StreamSettings, limits: CaptureSettings, clock: Clock) -> None:
         self.decode_errors = self.packets = 0
@@ -84,6 +97,7 @@ class RtspSource:
                 if bad or pictures:
                     health.note(monotonic_s, bad=bad)
             for picture in pictures:
+                check_size(picture.width, picture.height, self._name, self._limits.max_pixels)
                 at_s = media_time_s(picture)
                 taken_s = picture.opaque if isinstance(picture.opaque, float) else None
                 offset_s = camera_clock.offset_s(taken_s, utc_s, monotonic_s)
@@ -96,23 +110,27 @@ class RtspSource:
             if silent:
                 raise self._silent()
             self._asked_s = self._clock.monotonic_s()
-            self._check_health(health.share(monotonic_s))
             if pictures:
                 seen_s = self._asked_s
-            elif self._asked_s - seen_s > _BLIND_S:
-                raise SourceError(
-                    f"{self._name} sends data, but no picture in it could be decoded"
-                    f" for {_BLIND_S:.0f} s; check the camera's codec",
-                    reason="undecodable",
-                )
+            if failure := self._failing(health.share(monotonic_s), self._asked_s - seen_s):
+                check_declared(stream, self._name, self._limits.max_pixels)
+                raise failure
 
-    def _check_health(self, corrupt: float) -> None:
+    def _failing(self, corrupt: float, blind_s: float) -> SourceError | None:
+        """What is wrong with a stream of so large a corrupt share, without a picture so long."""
         if corrupt > self._limits.max_corrupt:
-            raise SourceError(
+            return SourceError(
                 f"{corrupt:.0%} of what {self._name} sends is corrupt, more than `max_corrupt` ="
                 f" {self._limits.max_corrupt:g} in [capture]; check its network and codec",
                 reason="corrupt",
             )
+        if blind_s > _BLIND_S:
+            return SourceError(
+                f"{self._name} sends data, but no picture in it could be decoded"
+                f" for {_BLIND_S:.0f} s; check the camera's codec",
+                reason="undecodable",
+            )
+        return None
 
     def _count_error(self) -> None:
         self.decode_errors += 1

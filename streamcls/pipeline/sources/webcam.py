@@ -95,8 +95,8 @@ def device_of(url: str) -> Path:
 
 def _codec(camera: cv2.VideoCapture) -> str:
     """The four characters by which Video4Linux names a format, such as `MJPG`."""
-    code = int(camera.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little", signed=True)
-    return code.decode("ascii", "replace").strip("\0 ") or "unknown format"
+    code = int(camera.get(cv2.CAP_PROP_FOURCC)) & 0x7FFFFFFF  # the highest bit: big-endian
+    return code.to_bytes(4, "little").decode("ascii", "replace").strip("\0 ") or "unknown format"
 
 
 def _opencv_name(device: Path) -> int | str:
