@@ -10,7 +10,7 @@ PINS := --constraint constraints.txt
 
 PHOTOS := tests/data/photos
 
-.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery soak bench bench-delivery bench-isolation camera-motion sample install install-service uninstall-service clean
+.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery check-network fuzz soak bench bench-delivery bench-isolation camera-motion sample install install-service uninstall-service clean
 
 demo: $(VENV)/.installed
 	$(BIN)/streamcls demo
@@ -43,6 +43,15 @@ bench-delivery: $(VENV)/.installed-dev
 # 100,000 events to consumers that stop, join late and crash; 100 kills of the daemon; the hostile.
 check-delivery: $(VENV)/.installed-dev
 	$(BIN)/pytest tests/delivery -m "slow or not slow" -rP
+
+# CASES mutated inputs for each door: configuration, wire, sockets, model files, videos.
+CASES ?= 2000
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/pytest tests/fuzz --cases $(CASES)
+
+# Loss, delay and cuts between camera and daemon, in network namespaces. Needs root and iproute2.
+check-network: $(VENV)/.installed-dev
+	$(BIN)/pytest tests/network -m "slow or not slow" -rP
 
 # Twelve streams that fail in every way for MINUTES, with figures and a plot in OUT.
 MINUTES ?= 15

@@ -135,7 +135,7 @@ def decode_request(body: bytes) -> Request:
     try:
         return _request_decoder.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise ValueError(f"not a request: {error}") from None
+        raise ValueError(f"not a request: {' '.join(str(error).split())}") from None
 
 
 def decode_answer(head: bytes) -> Answer:

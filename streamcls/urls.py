@@ -15,7 +15,7 @@ def file_path(url: str) -> Path:
     path = Path(url.removeprefix("file://"))
     try:
         return path.expanduser()
-    except RuntimeError:  # ~nobody-of-this-name/clip.mp4 is then the name of a file
+    except (RuntimeError, ValueError):  # ~nobody-of-this-name/clip.mp4 is then a file's name
         return path
 
 
