@@ -124,8 +124,9 @@ def read_manifest(path: Path) -> Manifest:
                 " use the streamcls that wrote it"
             )
         manifest = msgspec.json.decode(document, type=Manifest)
-    except msgspec.DecodeError as error:
-        raise ModelError(f"{path} has an invalid document: {error}") from None
+    except (msgspec.DecodeError, RecursionError) as error:
+        text = " ".join(str(error).split()) or "it is nested too deeply"
+        raise ModelError(f"{path} has an invalid document: {text}") from None
     if manifest.clip_spec.hash() != manifest.clip_spec_hash:
         raise ModelError(
             f"{path} was changed after it was written: its clip spec does not match its hash;"
