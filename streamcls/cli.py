@@ -4,8 +4,11 @@ Heavy imports stay inside the commands, so that `watch` starts without torch.
 """
 
 import json
+import logging
+import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -35,13 +38,27 @@ def main() -> None:
     """Entry point: one line on standard error for what went wrong, and a true exit code."""
     try:
         app()
+    except SystemExit as end:
+        _leave(end.code if isinstance(end.code, int) else int(end.code is not None))
+        raise
     except StreamclsError as error:
         line = redact(f"streamcls: {error}")
         Console(stderr=True).print(line, style="red", soft_wrap=True, markup=False)
+        _leave(error.exit_code)
         sys.exit(error.exit_code)
     except Exception:  # a bug: its trace is wanted, but no password that a message may hold
         sys.stderr.write(redact(traceback.format_exc()))
+        _leave(1)
         sys.exit(1)
+
+
+def _leave(code: int) -> None:
+    """End at once where a thread still hangs: torch aborts when Python goes away beneath it."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if threading.active_count() > 1:
+        os._exit(code)
 
 
 @app.command()
@@ -55,7 +72,7 @@ def run(config: ConfigPath) -> None:
         settings = load_settings(config)
         log_to_stderr(settings.log)
         daemon = Daemon(settings, config=config)
-        signals.stop, signals.reload = daemon.stop, daemon.reload
+        signals.serve(daemon.stop, daemon.reload)
         code = daemon.run()
     raise typer.Exit(code)
 
@@ -153,18 +170,30 @@ class _Signals:
 
     def __init__(self) -> None:
         self.stop: Callable[[], None] = sys.exit
-        self.reload: Callable[[], None] = lambda: None  # what is being read is read anyway
+        self._reload: Callable[[], None] | None = None
+        self._reload_asked = False
         self._old: dict[int, Any] = {}
 
     def __enter__(self) -> "_Signals":
         for number in (signal.SIGTERM, signal.SIGINT):
             self._old[number] = signal.signal(number, self._handle)
-        self._old[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: self.reload())
+        self._old[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._hang_up)
         return self
+
+    def serve(self, stop: Callable[[], None], reload: Callable[[], None]) -> None:
+        """From now on there is somebody to tell; of a SIGHUP that came before, too."""
+        self.stop, self._reload = stop, reload
+        if self._reload_asked:
+            reload()
 
     def __exit__(self, *_: object) -> None:
         for number, before in self._old.items():
             signal.signal(number, before)
+
+    def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
+        self._reload_asked = True
+        if self._reload:
+            self._reload()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         signal.signal(number, self._old[number])

@@ -1,9 +1,9 @@
 """`streamcls check`: what is wrong with a configuration, what it would change and would see."""
 
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,14 +51,16 @@ def _validated(config: Path) -> "Prepared":
 
 
 def _reload_lines(config: Path, ready: "Prepared", against: Path | None) -> Iterator[str]:
-    from streamcls.reload import plan
+    from streamcls.reload import plan, prepare
 
     if against:
+        before = _validated(against)
+        lines = plan(before, prepare(config, before)).lines()  # which shares what is the same
         yield f"a reload from {against} would:"
-        yield from _indented(plan(_validated(against), ready).lines())
+        yield from _indented(lines)
         return
     answer = _ask(ready.settings.http)
-    if not answer:
+    if not answer or not answer[0].startswith("/"):
         return
     served, *lines = answer
     url = f"the daemon at port {ready.settings.http.port}"
@@ -75,9 +77,11 @@ def _ask(http: "HttpSettings") -> list[str]:
         return []
     try:
         address = f"http://{http.host}:{http.port}/pending"
-        with urllib.request.urlopen(address, timeout=_PATIENCE_S) as answer:
+        # Whatever proxy there is for other hosts, this one is asked itself.
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(address, timeout=_PATIENCE_S) as answer:
             return str(answer.read().decode()).split("\n")[:-1]
-    except (OSError, ValueError):  # none there, or something else
+    except (OSError, ValueError, HTTPException):  # none there, or something else
         return []
 
 
@@ -86,7 +90,7 @@ def _indented(lines: list[str]) -> list[str]:
 
 
 def _probe(settings: "Settings", console: Console) -> bool:
-    """Print what comes from each source; whether all gave a picture."""
+    """Print what comes from each source; whether all are well."""
     from streamcls.clock import SystemClock
     from streamcls.probe import probe
 

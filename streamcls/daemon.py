@@ -1,4 +1,4 @@
-"""The only file that knows every stage: build, start, wait, reload, stop in order.
+"""The whole: build, start, wait, reload, stop in order.
 
     fleet: capture (one thread a stream) -> backlog -> inference (one) -> delivery (one)
 
@@ -18,7 +18,7 @@ from streamcls.delivery import Delivery
 from streamcls.engine import Engine
 from streamcls.errors import StreamclsError
 from streamcls.fleet import Fleet
-from streamcls.frames import Prediction
+from streamcls.frames import Prediction, Window
 from streamcls.models.backends import use_threads
 from streamcls.observe.http import HttpServer
 from streamcls.observe.logs import log_fault
@@ -80,6 +80,7 @@ class Daemon:
         self._notices: queue.SimpleQueue[_Notice] = queue.SimpleQueue()
         self._error: BaseException | None = None  # the first that ended a stage, also at the end
         self._ready = False
+        self._stop_asked = False
         boot_id = uuid.uuid4().hex[:12]
         if settings.model.threads:
             use_threads(settings.model.threads)
@@ -145,6 +146,7 @@ class Daemon:
 
     def stop(self) -> None:
         """Ask the run to end in good order. Callable from any thread or signal handler."""
+        self._stop_asked = True
         self._notices.put(_Stop())
 
     def reload(self) -> None:
@@ -181,12 +183,13 @@ class Daemon:
         self._worker.start()
         self._ready = True
         notify("READY=1")
-        self._delivery.wait_for_subscriber(self._is_called)
+        self._delivery.wait_for_subscriber(self._is_stopped)
         self._fleet.start()
 
-    def _is_called(self) -> bool:
+    def _is_stopped(self) -> bool:
+        """Whether the run is to end before it has begun; looks around meanwhile."""
         self._look_around()
-        return not self._notices.empty()
+        return self._stop_asked
 
     def _main_loop(self) -> None:
         while not self._fleet.is_over:
@@ -220,6 +223,8 @@ class Daemon:
         left_s = asked_s + _DRAIN_STOP_S - self._clock.monotonic_s()
         if not self._worker.join(max(0.0, left_s)):
             log.warning("the inference worker did not finish in time")
+        elif self._worker.error:
+            self._call_notes()
         self._fleet.say_goodbye()
         self._delivery.stop()
         if not self._delivery.join(_DELIVERY_STOP_S):
@@ -227,6 +232,13 @@ class Daemon:
         if self._http:
             self._http.stop()
         log.info("stopped; messages published: %s", self._delivery.counts().published)
+
+    def _call_notes(self) -> None:
+        """What waited for a worker that died: the ends of events, and last words."""
+        while items := self._backlog.take(256, 0):
+            for item in items:
+                if not isinstance(item, Window):
+                    item()
 
     def _announce(self) -> None:
         engine = self._fleet.now.engine
@@ -268,7 +280,7 @@ class Daemon:
     def _thread_ended(self, error: BaseException | None) -> None:
         if error:
             self._error = self._error or error
-            self._notices.put(_Stop())
+            self.stop()
 
     def _unhealthy(self) -> str:
         if not self._ready:

@@ -7,9 +7,9 @@ from streamcls.models.backends import Backend, TorchBackend, resolve_device
 from streamcls.models.bundle import LoadedModel, load_bundle
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Engine:
-    """A loaded model and the backend it runs on."""
+    """A loaded model and the backend it runs on; equal to itself alone."""
 
     model: LoadedModel
     backend: Backend

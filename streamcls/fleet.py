@@ -55,6 +55,7 @@ class Fleet:
             on_removed: told there that a stream's last message has gone out.
         """
         self.now = first
+        self._started = first.settings
         self._backlog = backlog
         self._delivery = delivery
         self._boot_id = boot_id
@@ -87,9 +88,14 @@ class Fleet:
         for line in self.lines.values():
             line.capture.check_stale(self._clock.monotonic_s())
 
+    def plan(self, new: Prepared) -> Plan:
+        """What another configuration would change. Callable from any thread."""
+        over = {line.settings.id for line in list(self._ended) if not line.capture.error}
+        return plan(self.now, new, started=self._started, over=over)
+
     def apply(self, new: Prepared) -> Plan:
         """Serve another configuration. What is the same in both goes on untouched."""
-        changes = plan(self.now, new)
+        changes = self.plan(new)
         self.now = new
         self._turns.set_limit(new.settings.capture.max_opening)
         streams = {stream.id: stream for stream in new.settings.streams}
@@ -119,7 +125,7 @@ class Fleet:
         self._stopping = True
         self._successors.clear()
         for line in self.lines.values():
-            line.capture.stop()
+            line.capture.stop("shutdown")
 
     def join(self, deadline_s: float) -> None:
         """Wait for the captures until an instant of the monotonic clock; some may hang."""
@@ -181,7 +187,7 @@ class Fleet:
         line = self.lines[name]
         if line not in self._leaving:
             self._leaving.add(line)
-            line.capture.stop()
+            line.capture.stop("reload" if name in self._successors else "removed")
             if line in self._ended:
                 self._dismiss(line)
 
@@ -203,7 +209,8 @@ class Fleet:
     def _begin(self, name: str, epochs_before: int) -> None:
         self._delivery.expect(name)
         self.lines[name] = line = self._line(self._successors.pop(name), epochs_before)
-        line.capture.start()
+        # After the last words of the one before it, which wait for the inference thread.
+        self._backlog.note(name, line.capture.start)
 
     # What follows is called on capture threads.
 

@@ -5,7 +5,7 @@ two halves share nothing but the backlog between them.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 
 from streamcls.clock import Clock
@@ -36,9 +36,8 @@ class LaneSettings:
     min_coverage: float
     top_k: int
     watch_still: bool
-    model_hash: str
     policies: list[DecisionPolicy | None]
-    engine: Engine = field(compare=False)
+    engine: Engine
 
     @classmethod
     def of(cls, stream: StreamSettings, settings: Settings, engine: Engine) -> "LaneSettings":
@@ -52,7 +51,6 @@ class LaneSettings:
             min_coverage=settings.windows.min_coverage,
             top_k=settings.publish.top_k,
             watch_still=settings.capture.frozen_after_s > 0,
-            model_hash=engine.model.file_hash,
             policies=decision_policies(settings, stream, engine.model),
             engine=engine,
         )
@@ -78,7 +76,6 @@ class Lane:
 
     Attributes:
         number: carried by each of its windows, so that their scores come back here.
-        has_started: whether it has closed a window.
     """
 
     def __init__(

@@ -66,9 +66,10 @@ class Probe:
 def probe(
     stream: StreamSettings, limits: CaptureSettings, clock: Clock, *, for_s: float = 3.0
 ) -> Probe:
-    """Open a source as the daemon would, and look at it for so many seconds from its first frame.
+    """Open a source as a capture thread would, and look at it for so many seconds of frames.
 
-    A file is played at full speed. Waits no longer than the limits of [capture] allow.
+    A file is played at full speed. A decoder that crashes takes this process with it. Waits no
+    longer than the limits of [capture] allow.
     """
     if stream.is_file:
         stream = _at_full_speed(stream)

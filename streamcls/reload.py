@@ -1,18 +1,26 @@
 """What a changed configuration means for a daemon that runs: prepared, and compared."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from streamcls.config import Settings, StreamSettings, check_files, load_settings
+from streamcls.config import (
+    PublishSettings,
+    Settings,
+    StreamSettings,
+    check_files,
+    load_settings,
+)
 from streamcls.engine import Engine
+from streamcls.errors import ConfigError
 from streamcls.lane import LaneSettings
 from streamcls.models.bundle import file_hash
 
 # Read once, at the start: what they name is bound, opened or held for the whole run.
-_AT_START = ("publish", "journal", "keys", "http")
+_AT_START = ("publish", "journal", "keys", "http", "model.threads")
+_TUNED = ("model.max_batch", "capture.max_opening", "log.level", "log.format")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +48,15 @@ def prepare(config: Path, now: Prepared) -> Prepared:
     Raises:
         ConfigError: as `load_settings`, `check_files`, `Engine.load` and `LaneSettings.of`.
     """
+    if config.exists() and not (config.is_file() or config.is_dir()):
+        raise ConfigError(f"{config} is not a file; a pipe cannot be read again")
     settings = load_settings(config)
     # A recording that was played to its end may be gone by now.
-    check_files(one for one in settings.streams if one not in now.settings.streams)
+    served = {(one.id, one.url) for one in now.settings.streams}
+    check_files(one for one in settings.streams if (one.id, one.url) not in served)
     engine, model = now.engine, settings.model
-    same_engine = (model.path, model.device) == (now.settings.model.path, now.settings.model.device)
-    if not same_engine or file_hash(model.path) != engine.model.file_hash:
+    same_device = model.device == now.settings.model.device
+    if not same_device or file_hash(model.path) != engine.model.file_hash:
         engine = Engine.load(model)
     return Prepared.of(settings, engine)
 
@@ -59,7 +70,8 @@ class Plan:
         restarted: ids of streams whose source is opened anew, with the keys that changed.
         reread: ids of streams that go on, with other windows, decisions or model.
         model: name of the model that takes over, or nothing.
-        waiting: sections whose change takes effect at the daemon's next start.
+        tuned: settings that are of no single stream, such as `log.level`.
+        waiting: sections and settings whose change takes effect at the daemon's next start.
     """
 
     added: tuple[str, ...] = ()
@@ -67,6 +79,7 @@ class Plan:
     restarted: Mapping[str, str] = field(default_factory=dict)
     reread: tuple[str, ...] = ()
     model: str = ""
+    tuned: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
@@ -77,34 +90,53 @@ class Plan:
         lines += [f"restart {name} ({keys})" for name, keys in self.restarted.items()]
         if self.reread:
             lines.append(f"change windows, decisions or model of {', '.join(self.reread)}")
-        lines += [f"[{name}] changed: takes effect at the next start" for name in self.waiting]
+        lines += [f"set {key}" for key in self.tuned]
+        lines += [f"{name} changed: takes effect at the next start" for name in self.waiting]
         return lines or ["change nothing"]
 
 
-def plan(old: Prepared, new: Prepared) -> Plan:
-    """Compare two configurations."""
+def plan(
+    old: Prepared,
+    new: Prepared,
+    *,
+    started: Settings | None = None,
+    over: Container[str] = (),
+) -> Plan:
+    """Compare two configurations.
+
+    Args:
+        started: what the daemon was started with, where that is another one than the old.
+        over: ids of streams that have come to their end: they begin again only where they name
+            another source.
+    """
+    fixed = started or old.settings
     before = {stream.id: stream for stream in old.settings.streams}
     after = {stream.id: stream for stream in new.settings.streams}
     limits_changed = _limits(old.settings) != _limits(new.settings)
     restarted: dict[str, str] = {}
     reread: list[str] = []
     for name in before.keys() & after.keys():
-        keys = _source_keys(before[name], after[name]) + ["[capture]"] * limits_changed
+        keys = _source_keys(before[name], after[name])
+        keys += ["[capture]"] * (limits_changed and name not in over)
         if old.lanes[name] != new.lanes[name]:
-            if after[name].isolation == "process":
+            if after[name].isolation == "process" and name not in over:
                 keys.append("windows, decisions or model")  # which its process was given
             else:
                 reread.append(name)
         if keys:
             restarted[name] = ", ".join(keys)
-    other_model = old.engine.model.file_hash != new.engine.model.file_hash
     return Plan(
         added=tuple(name for name in after if name not in before),
         removed=tuple(name for name in before if name not in after),
         restarted={name: restarted[name] for name in after if name in restarted},
         reread=tuple(name for name in after if name in reread and name not in restarted),
-        model=new.engine.model.manifest.name if other_model else "",
-        waiting=tuple(name for name in _AT_START if _fixed(old, name) != _fixed(new, name)),
+        model=new.engine.model.manifest.name if old.engine is not new.engine else "",
+        tuned=tuple(
+            key for key in _TUNED if _value(old.settings, key) != _value(new.settings, key)
+        ),
+        waiting=tuple(
+            name for name in _AT_START if _fixed(fixed, name) != _fixed(new.settings, name)
+        ),
     )
 
 
@@ -118,7 +150,14 @@ def _limits(settings: Settings) -> object:
     return msgspec.structs.replace(settings.capture, max_opening=1)
 
 
-def _fixed(prepared: Prepared, section: str) -> object:
-    settings = getattr(prepared.settings, section)
+def _fixed(settings: Settings, key: str) -> object:
+    found = _value(settings, key)
     # The one key there that lanes read.
-    return msgspec.structs.replace(settings, top_k=1) if section == "publish" else settings
+    return msgspec.structs.replace(found, top_k=1) if isinstance(found, PublishSettings) else found
+
+
+def _value(settings: Settings, key: str) -> object:
+    """A section, or one value of it: `log`, `log.level`."""
+    section, _, name = key.partition(".")
+    found = getattr(settings, section)
+    return getattr(found, name) if name else found

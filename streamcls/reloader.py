@@ -10,11 +10,11 @@ from streamcls.clock import Clock
 from streamcls.delivery import Delivery
 from streamcls.errors import StreamclsError
 from streamcls.fleet import Fleet
-from streamcls.models.backends import use_threads
 from streamcls.observe.logs import log_fault, log_to_stderr
 from streamcls.observe.systemd import notify, reloading
 from streamcls.pipeline.inference import InferenceWorker
-from streamcls.reload import Plan, Prepared, plan, prepare
+from streamcls.reload import Plan, Prepared, prepare
+from streamcls.urls import redact
 
 log = logging.getLogger("streamcls")
 
@@ -57,6 +57,7 @@ class Reloader:
         self._on_ready = on_ready
         self._busy = False
         self._again = False
+        self._preparing = threading.Lock()  # at most one more model in memory at a time
 
     def pending(self) -> str:
         """The file, and what a reload would do now, a line each. Callable from any thread.
@@ -66,9 +67,10 @@ class Reloader:
         if self._config is None:
             return ""
         try:
-            lines = plan(self._fleet.now, prepare(self._config, self._fleet.now)).lines()
+            with self._preparing:
+                lines = self._fleet.plan(prepare(self._config, self._fleet.now)).lines()
         except StreamclsError as error:
-            lines = [f"reject it: {error}"]
+            lines = [f"reject it: {redact(str(error))}"]
         return "\n".join([str(self._config.resolve()), *lines])
 
     def ask(self) -> None:
@@ -104,7 +106,8 @@ class Reloader:
 
     def _prepared(self, config: Path) -> Prepared:
         now = self._fleet.now
-        new = prepare(config, now)
+        with self._preparing:
+            new = prepare(config, now)
         if new.engine is not now.engine:
             new.engine.warm_up(new.settings.model, len(new.settings.streams))
         return new
@@ -113,13 +116,10 @@ class Reloader:
         old = self._fleet.now.settings
         changes = self._fleet.apply(new)
         self._worker.max_batch = new.settings.model.max_batch
-        if new.settings.model.threads != old.model.threads:
-            use_threads(new.settings.model.threads)
         if new.settings.log != old.log:
             log_to_stderr(new.settings.log)
         self._delivery.tell_config_problem("")
-        unchanged = new.settings == old and changes == Plan()
-        self.results["unchanged" if unchanged else "applied"] += 1
+        self.results["unchanged" if changes == Plan() else "applied"] += 1
         log.info("reloaded: %s", "; ".join(changes.lines()))
 
     def _reject(self, error: Exception) -> None:
@@ -128,4 +128,4 @@ class Reloader:
             log.error("not reloaded, the old configuration stays in force: %s", error)
         else:
             log_fault("reload", error)
-        self._delivery.tell_config_problem(str(error) or type(error).__name__)
+        self._delivery.tell_config_problem(redact(str(error)) or type(error).__name__)

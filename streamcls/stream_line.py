@@ -21,6 +21,7 @@ from streamcls.observe.metrics import StreamCounts
 from streamcls.pipeline.backlog import Backlog
 from streamcls.pipeline.capture import Capture
 from streamcls.pipeline.opening import OpeningTurns
+from streamcls.pipeline.source import Item, Source
 from streamcls.pipeline.sources import open_source
 from streamcls.pipeline.windows import WindowAssembler, WindowStats
 
@@ -79,9 +80,9 @@ class StreamLine:
         self._past = WindowStats()
         self._isolated: IsolatedSource | None = None
         self.capture: Capture[Frame] | Capture[Step] = (
-            self._capture_in_process(turns, on_end)
+            self._capture(turns, on_end, self._open_isolated, self.take)
             if stream.isolation == "process"
-            else self._capture_in_thread(turns, on_end)
+            else self._capture(turns, on_end, self._open, self.feed)
         )
 
     @property
@@ -99,7 +100,10 @@ class StreamLine:
         reading = _Reading(lane, lane.assembler())
         with self._lock:
             if self._flows:
-                self._offered = reading
+                passed_over, self._offered = self._offered, reading
+                if passed_over:
+                    self._past.add(passed_over.assembler.stats)
+                    self._on_lane_over(self, passed_over.lane)
             else:
                 self._take_over(reading)
 
@@ -148,18 +152,24 @@ class StreamLine:
         for window in step.windows:
             self._warm = True
             lossless = not self.settings.is_live
-            self._backlog.put(window, lossless=lossless, cancelled=self.capture.stopping)
+            if not self._backlog.put(window, lossless=lossless, cancelled=self.capture.stopping):
+                with self._lock:
+                    self._past.windows_dropped["stopped"] += 1
         return self._warm
 
-    def _capture_in_thread(
-        self, turns: OpeningTurns, on_end: Callable[["StreamLine"], None]
-    ) -> Capture[Frame]:
+    def _capture(
+        self,
+        turns: OpeningTurns,
+        on_end: Callable[["StreamLine"], None],
+        open_source: Callable[[], Source[Item]],
+        on_frame: Callable[[Item], bool],
+    ) -> Capture[Item]:
         return Capture(
             self.settings,
             self._limits,
-            open_source=lambda: open_source(self.settings, self._limits, self._clock),
+            open_source=open_source,
             turns=turns,
-            on_frame=self.feed,
+            on_frame=on_frame,
             on_status=self._note_status,
             on_lost=self._disconnected,
             on_fault=log_fault,
@@ -169,27 +179,10 @@ class StreamLine:
             unchanged_s=self._unchanged_s,
         )
 
-    def _capture_in_process(
-        self, turns: OpeningTurns, on_end: Callable[["StreamLine"], None]
-    ) -> Capture[Step]:
-        return Capture(
-            self.settings,
-            self._limits,
-            open_source=self._open_isolated,
-            turns=turns,
-            on_frame=self.take,
-            on_status=self._note_status,
-            on_lost=self._disconnected,
-            on_fault=log_fault,
-            on_end=lambda _stream, _error: on_end(self),
-            clock=self._clock,
-            random=random.Random(),
-            unchanged_s=self._unchanged_s,
-        )
+    def _open(self) -> Source[Frame]:
+        return open_source(self.settings, self._limits, self._clock)
 
     def _open_isolated(self) -> IsolatedSource:
-        if self._isolated:
-            self._past.add(self._isolated.stats)
         lane = self.lane
         cut = Cut(
             clip_spec=lane.settings.engine.model.clip_spec,
@@ -199,8 +192,12 @@ class StreamLine:
             lane=lane.number,
             epochs_before=self.epochs,
         )
-        self._isolated = IsolatedSource(self.settings, self._limits, cut, self._clock)
-        return self._isolated
+        run = IsolatedSource(self.settings, self._limits, cut, self._clock)
+        with self._lock:  # no count may be seen twice
+            if self._isolated:
+                self._past.add(self._isolated.stats)
+            self._isolated = run
+        return run
 
     def _take_over(self, reading: _Reading) -> None:
         """Put a lane in the place of the one there is; the caller holds the lock."""
@@ -227,7 +224,8 @@ class StreamLine:
         self._warm = False
         with self._lock:
             self._flows = False
-            self._reading.assembler.timeline.reconnected()
+            for reading in filter(None, (self._reading, self._offered)):
+                reading.assembler.timeline.reconnected()
         self._on_lost(self)
         with self._lock:
             if self._offered:

@@ -49,7 +49,7 @@ def trouble_with(url: str) -> str:
         return "has a raw /, ? or # in its password; write %2F, %3F or %23"
     if not host:
         return "names no host"
-    return f"has no port from 1 to 65535 after {host}:" if bad_port else ""
+    return "has no port from 1 to 65535 after its host" if bad_port else ""
 
 
 def redact(text: str) -> str:

@@ -44,7 +44,7 @@ def test_the_smallest_file_names_one_stream() -> None:
         (STREAM + '[log]\nformat = "xml"', ["log.format", "'auto', 'json', 'text'"]),
         (STREAM + '[publish]\nipc_mode = "9"', ["ipc_mode", "octal", "0660"]),
         (STREAM + '[http]\nhost = ""', ["http.host"]),
-        (STREAM.replace("clip.mp4", "rtsp://h:0/x"), ["no port from 1 to 65535 after h:"]),
+        (STREAM.replace("clip.mp4", "rtsp://h:0/x"), ["no port from 1 to 65535 after its host"]),
         (STREAM.replace("clip.mp4", "rtsp://h:99999/x"), ["no port from 1 to 65535"]),
         (STREAM.replace("clip.mp4", "rtsp://h:abc/x"), ["no port from 1 to 65535"]),
         (STREAM.replace("clip.mp4", "rtsp://h:" + "9" * 5000), ["no port from 1 to 65535"]),

@@ -80,7 +80,36 @@ def test_another_source_restarts_that_stream_alone(
 def test_limits_of_capture_are_of_all_streams(changes: Callable[..., Plan]) -> None:
     found = changes(CAMERAS, CAMERAS + "[capture]\nread_timeout_s = 9\n")
     assert found == Plan(restarted=dict.fromkeys(["front", "back", "lab"], "[capture]"))
-    assert changes(CAMERAS, CAMERAS + "[capture]\nmax_opening = 2\n") == Plan()
+    found = changes(CAMERAS, CAMERAS + "[capture]\nmax_opening = 2\n")
+    assert found == Plan(tuned=("capture.max_opening",))
+    assert found.lines() == ["set capture.max_opening"]
+
+
+def test_a_recording_that_was_played_begins_again_only_where_another_is_named(
+    engines: dict[str, Engine],
+) -> None:
+    old = Prepared.of(settings(CAMERAS), engines["one"])
+    for text, expected in [
+        (
+            CAMERAS + "[capture]\nread_timeout_s = 9\n",
+            Plan(restarted=dict.fromkeys(["back"], "[capture]")),
+        ),
+        (CAMERAS + "[windows]\nstride_s = 3\n", Plan(reread=("front", "back", "lab"))),
+        (CAMERAS.replace("192.0.2.1", "192.0.2.9"), Plan(restarted={"front": "url"})),
+    ]:
+        new = Prepared.of(settings(text), engines["one"])
+        assert plan(old, new, over={"front", "lab"}) == expected
+
+
+def test_what_waits_for_the_next_start_is_what_differs_from_the_last_one(
+    engines: dict[str, Engine],
+) -> None:
+    started = settings(CAMERAS)
+    read = settings(CAMERAS + "[journal]\nmax_age_days = 3\n")
+    now = Prepared.of(read, engines["one"])
+    assert plan(now, now, started=started).waiting == ("journal",)
+    back = Prepared.of(started, engines["one"])
+    assert plan(now, back, started=started) == Plan()
 
 
 def test_decisions_of_one_stream_change_without_a_restart(changes: Callable[..., Plan]) -> None:
@@ -115,6 +144,7 @@ def test_another_model_is_named(changes: Callable[..., Plan]) -> None:
         ('[publish]\nendpoint = "tcp://127.0.0.1:7001"', "publish"),
         ("[journal]\nmax_age_days = 3", "journal"),
         ("[http]\nport = 9600", "http"),
+        ("[model]\nthreads = 2", "model.threads"),
         ('[keys]\nsecret = "a"\nauthorized = "b"', "keys"),
     ],
 )
@@ -123,7 +153,7 @@ def test_what_is_bound_or_opened_once_waits_for_the_next_start_and_says_so(
 ) -> None:
     found = changes(CAMERAS, f"{CAMERAS}\n{text}\n")
     assert found == Plan(waiting=(section,))
-    assert found.lines() == [f"[{section}] changed: takes effect at the next start"]
+    assert found.lines() == [f"{section} changed: takes effect at the next start"]
 
 
 @given(

@@ -89,7 +89,7 @@ def test_a_secret_that_stands_alone_must_be_a_url_and_is_not_taken_for_a_path(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CAM", "hunter2")
-    with pytest.raises(ConfigError, match="'CAM', which holds no URL") as caught:
+    with pytest.raises(ConfigError, match="'CAM', which holds no camera's URL") as caught:
         url_of("${CAM}")
     assert "hunter2" not in str(caught.value)
 

@@ -26,12 +26,21 @@ def fill_in(url: str, stream: str) -> str:
     whole = _PLACE.fullmatch(url)
     if whole:
         found = _secret(whole, stream)
-        if "://" not in found:  # a mere password would be taken, and told, for the path of a file
-            raise ConfigError(f"stream {stream!r}: `url` is {whole[2]!r}, which holds no URL")
+        # Anything else, a mere password too, would be taken, and told, for the path of a file.
+        if scheme_of(found) not in NETWORK_SCHEMES:
+            raise ConfigError(
+                f"stream {stream!r}: `url` is {whole[2]!r}, which holds no camera's URL; it must"
+                " begin with rtsp:// or rtsps://"
+            )
         return found
     if "${" in _PLACE.sub("", url):
         raise ConfigError(f"stream {stream!r}: `url` has a ${{ without its }}; a literal $ is %24")
     encoded = scheme_of(url) in NETWORK_SCHEMES  # nothing decodes a file's path
+    if not encoded and any(place[1] for place in _PLACE.finditer(url)):
+        raise ConfigError(
+            f"stream {stream!r}: `url` is a file's, and would show its credential to all; only the"
+            " URLs of cameras may hold one"
+        )
 
     def found_at(place: re.Match[str]) -> str:
         found = _secret(place, stream)

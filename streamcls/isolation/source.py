@@ -33,6 +33,7 @@ from streamcls.isolation.wire import (
 from streamcls.pipeline.windows import WindowStats
 
 _LOOK_S = 0.2  # how often a wait looks whether it was stopped
+_GOODBYE_S = 1.7  # more than the child takes, less than the daemon waits for a capture
 _GRACE_S = 2.0  # beyond the limits that the source keeps by itself
 _START_S = 10.0  # for the process to start, on a busy machine
 _KINDS = {kind.__name__: kind for kind in (SourceTimeout, SourceRefused, UnusableSource)}
@@ -174,7 +175,7 @@ class _Process:
         with self._closing:
             self.channel.close()
             try:
-                self._process.wait(_GRACE_S)
+                self._process.wait(_GOODBYE_S)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
@@ -194,7 +195,10 @@ class _Process:
             code = self._process.wait(_GRACE_S)
         except subprocess.TimeoutExpired:
             return "it hung up"
-        return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        if code >= 0:
+            return f"exit code {code}"
+        known = {one.value: one.name for one in signal.Signals}
+        return known.get(-code, f"signal {-code}")
 
 
 def _shared_memory() -> int:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from streamcls.errors import BindError
+from streamcls.observe.logs import log_fault
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+_TEXT_TYPE = "text/plain; charset=utf-8"
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _CLIENT_TIMEOUT_S = 10  # a client that asks for nothing must not hold its thread for ever
 
@@ -88,8 +90,18 @@ class HttpServer:
     def _answer(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "/")
-        status, kind, body = HTTPStatus.OK, "text/plain; charset=utf-8", b"ok\n"
+        try:
+            status, kind, body = self._answer_to(environ.get("PATH_INFO", "/"))
+        except Exception as error:  # of whoever is asked; the server's own report redacts nothing
+            log_fault("http", error)
+            status, kind = HTTPStatus.INTERNAL_SERVER_ERROR, _TEXT_TYPE
+            body = b"a fault inside streamcls; its log has more\n"
+        headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
+        start_response(f"{status.value} {status.phrase}", headers)
+        return [body]
+
+    def _answer_to(self, path: str) -> tuple[HTTPStatus, str, bytes]:
+        status, kind, body = HTTPStatus.OK, _TEXT_TYPE, b"ok\n"
         if path == "/metrics":
             kind, body = _METRICS_TYPE, self._metrics()
         elif path == "/pending":
@@ -100,6 +112,4 @@ class HttpServer:
                 status, body = HTTPStatus.SERVICE_UNAVAILABLE, f"{trouble}\n".encode()
         else:
             status, body = HTTPStatus.NOT_FOUND, b"try /metrics, /healthz, /readyz or /pending\n"
-        headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
-        start_response(f"{status.value} {status.phrase}", headers)
-        return [body]
+        return status, kind, body

@@ -44,10 +44,11 @@ def log_to_stderr(settings: LogSettings) -> None:
     handler = _Handler(sys.stderr)
     handler.setFormatter(_Json() if _wants_json(settings.format, sys.stderr) else _Text())
     root = logging.getLogger()
-    for before in root.handlers[:]:
+    old = root.handlers[:]
+    root.addHandler(handler)  # first: without any, logging itself writes, and redacts nothing
+    for before in old:
         root.removeHandler(before)
         before.close()
-    root.addHandler(handler)
     root.setLevel(settings.level.upper())
 
 

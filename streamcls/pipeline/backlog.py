@@ -40,12 +40,12 @@ class Backlog:
                 if cancelled.is_set():
                     return False
                 self._changed.wait(0.1)
-                waiting = self._waiting[window.stream]
+                waiting = self._waiting.setdefault(window.stream, deque())
             if self._closed:
                 return False
             if not lossless:
                 self._supersede(window.stream)
-            self._waiting[window.stream].append(window)
+            self._waiting.setdefault(window.stream, deque()).append(window)
             self._changed.notify_all()
             return True
 

@@ -66,7 +66,7 @@ class Capture(Generic[Item]):
         Args:
             turns: live sources open in turn, shared by all captures.
             on_frame: takes each frame; says whether the stream has had a whole window since it
-                connected. Its errors are bugs, and end this stream visibly.
+                connected. Its errors are bugs: a file ends with one, a camera is connected anew.
             on_status: told each state as it begins, in order; must neither block nor call back.
             on_lost: told (stream, reason) once when a connection's frames cease, whyever, before
                 the status that follows from it.
@@ -232,7 +232,8 @@ class Capture(Generic[Item]):
         with self._lock:
             if whole_window and self._flowing == "warming_up":
                 self._flowing = "up"
-                self._enter("up")
+                if not self._frozen:
+                    self._enter("up")
             self._judge_picture(self._flowing)
             self._waiting_since_s = self._clock.monotonic_s()
 
@@ -293,8 +294,5 @@ class Capture(Generic[Item]):
 
 def _is_hopeless(error: SourceError) -> bool:
     """Whether a file that failed so would fail again at the same place."""
-    return isinstance(error, UnusableSource) or error.reason in (
-        "truncated",
-        "decoder_crashed",
-        "decoder_wedged",
-    )
+    at_a_place = ("truncated", "decoder_crashed", "decoder_wedged")
+    return isinstance(error, UnusableSource) or error.reason in at_a_place

@@ -65,6 +65,7 @@ class InferenceWorker:
 
     def start(self) -> None:
         """Start the worker's thread."""
+        self.beat_monotonic_s = self._clock.monotonic_s()
         self._thread.start()
 
     def join(self, timeout_s: float) -> bool:

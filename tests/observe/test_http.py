@@ -117,3 +117,21 @@ def test_what_the_stages_counted_is_what_prometheus_reads() -> None:
         ("streamcls_build_info", "1"): 1,
     }
     assert {key: values.get(key) for key in expected} == expected
+
+
+def test_what_breaks_while_it_answers_is_logged_and_shows_no_password(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken() -> str:
+        raise RuntimeError("CUDA out of memory for rtsp://admin:hunter2@192.0.2.1/1")
+
+    server = HttpServer("127.0.0.1", 0, metrics=bytes, healthy=well, ready=well, pending=broken)
+    server.start()
+    try:
+        status, text = get(f"{server.url}/pending")
+        assert get(f"{server.url}/healthz") == (200, "ok\n")
+    finally:
+        server.stop()
+    assert (status, text) == (500, "a fault inside streamcls; its log has more\n")
+    assert "CUDA out of memory" in caplog.text
+    assert "hunter2" not in caplog.text

@@ -256,6 +256,18 @@ def test_a_picture_that_stands_still_for_too_long_is_stale_until_it_moves() -> N
     assert run.told.count("lost: stopped") == 1
 
 
+def test_a_picture_that_stood_still_before_the_first_window_stays_stale() -> None:
+    run = Run(
+        _CAMERA,
+        iter([]),
+        window_after=3,
+        limits=CaptureSettings(frozen_after_s=1),
+        unchanged_s=lambda: 5.0,
+    )
+    run.scripts = iter([[*([0.1] * 6), run.capture.stop, 0.1]])
+    assert run.to_the_end().states == ["connecting", "warming_up", "stale", "stopped"]
+
+
 def test_a_picture_may_stand_still_where_nobody_asked_to_watch_it() -> None:
     run = Run(_CAMERA, iter([]), window_after=1, unchanged_s=lambda: 1e6)
     run.scripts = iter([[0.1, 0.1, run.capture.stop]])

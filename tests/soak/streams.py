@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.faults.camera import Camera, Session, hang_up, reply
-from tests.faults.media import Media, Picture, changed, corrupted, film, jumped, onward, until
+from tests.faults.media import Media, Picture, corrupted, film, jumped, onward, until
 from tests.serving import free_port
 from tests.videos import write_video
 
@@ -31,16 +31,13 @@ def cameras() -> dict[str, Camera]:
             media = onward(onward(until(70, media), until(70, wide)), film())
             yield from until(140, media)
 
-    def jumping() -> Media:
-        return changed(film(), lambda number, unit: unit)
-
     return {
         "healthy": Camera(),
         "isolated": Camera(),
         "flapping": Camera(media=flapping),
         "stalling": Camera(media=stalling),
         "resizing": Camera(media=resizing),
-        "jumping": Camera(media=lambda: jumped(jumping(), at=100, seconds=-1000)),
+        "jumping": Camera(media=lambda: jumped(film(), at=100, seconds=-1000)),
         "corrupt": Camera(media=lambda: corrupted(film(), 0.2)),
         "refusing": Camera(
             answers={

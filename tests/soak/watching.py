@@ -60,14 +60,22 @@ def _text(path: Path) -> str:
 
 
 def metrics(url: str) -> dict[tuple[str, ...], float]:
-    """All samples of /metrics by name and labels' values."""
+    """All samples of /metrics, as `samples_in` has them."""
     with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:
-        text = answer.read().decode()
+        return samples_in(answer.read().decode())
+
+
+def samples_in(text: str) -> dict[tuple[str, ...], float]:
+    """All samples by name and labels' values, the stream first: (name, stream, reason)."""
     return {
-        (one.name, *one.labels.values()): one.value
+        (one.name, *(text for _, text in sorted(one.labels.items(), key=_stream_first))): one.value
         for family in text_string_to_metric_families(text)
         for one in family.samples
     }
+
+
+def _stream_first(label: tuple[str, str]) -> bool:
+    return label[0] != "stream"
 
 
 @dataclass

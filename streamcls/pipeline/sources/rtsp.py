@@ -89,6 +89,8 @@ class RtspSource:
             # FFmpeg answers an interrupted read with what its parser still held, and only the next
             # read, after as long again, with the error.
             silent = monotonic_s - self._asked_s >= self._limits.read_timeout_s
+            if silent:  # the picture held back would look like a camera that is well again
+                raise self._silent()
             packet.opaque = _taken_utc_s(packet)
             errors = self.decode_errors
             pictures = pictures_of(packet, self._count_error)
@@ -107,8 +109,6 @@ class RtspSource:
                 first = False
             if stop.is_set():
                 return
-            if silent:
-                raise self._silent()
             self._asked_s = self._clock.monotonic_s()
             if pictures:
                 seen_s = self._asked_s

@@ -63,7 +63,7 @@ class WebcamSource:
         monotonic_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
         self.packets += came
         if not came:
-            if monotonic_s - asked_s >= math.floor(self._read_timeout_s):
+            if monotonic_s - asked_s >= float(os.environ[_TIMEOUT_VARIABLE]) - 0.5:
                 raise SourceTimeout(f"{self._device} gave no picture; plug it in again")
             raise SourceError(f"{self._device} was disconnected", reason="disconnected")
         decoded, pixels = camera.retrieve()

@@ -1,0 +1,23 @@
+"""A daemon's figures are found under the names that the verdicts ask for."""
+
+from streamcls.observe.metrics import DeliveryCounts, Metrics, Snapshot, StreamCounts
+from tests.soak.watching import samples_in
+
+
+def test_a_streams_count_is_found_by_stream_and_reason() -> None:
+    counts = StreamCounts(
+        up=True,
+        last_frame_utc_s=None,
+        clock_offset_s=None,
+        frames_decoded=9,
+        frames_converted=8,
+        decode_errors=0,
+        windows=7,
+        windows_dropped={"superseded": 3},
+    )
+    delivery = DeliveryCounts({}, 0, {}, {}, 0, 0, 0, 0, 0)
+    now = Snapshot({"cam": counts}, delivery, {"applied": 2}, {"version": "1"})
+    found = samples_in(Metrics(lambda: now).exposition().decode())
+    assert found["streamcls_windows_dropped_total", "cam", "superseded"] == 3
+    assert found["streamcls_windows_total", "cam"] == 7
+    assert found["streamcls_config_reloads_total", "applied"] == 2
