@@ -30,7 +30,8 @@ from tests.soak.watching import Listener, Sample, metrics, sample
 
 _SAMPLE_S = 5.0
 _RELOAD_S = 30.0
-_STRIDE_S = 10 * float(SPEC.frame_interval_s)  # a whole number of grid steps
+# A whole number of grid steps; fine, so that the memory for replay is full within a few minutes.
+_STRIDE_S = round(3 * float(SPEC.frame_interval_s), 6)
 _LEAK_MIB_H = 2.0
 _STOP_S = 12.0
 
@@ -133,6 +134,7 @@ class Soak:
         log = self.log.read_text()
         result = [
             no_leak(times, [one.rss_mib for one in self.samples], _LEAK_MIB_H),
+            no_leak(times, [one.children_mib for one in self.samples], _LEAK_MIB_H, "its child's"),
             flat("threads", times, [one.threads for one in self.samples]),
             flat("descriptors", times, [one.descriptors for one in self.samples]),
         ]
@@ -145,10 +147,24 @@ class Soak:
         result += [
             no_drift([one for name in streams.HEALTHY[:1] for one in listener.seen[name]]),
             Verdict("nothing is missed", f"{len(listener.gaps)} gaps", not listener.gaps),
+            Verdict(
+                "silence is never long", f"{listener.silences} silences", not listener.silences
+            ),
+            self._reloaded(found),
             Verdict("nothing is a bug", f"{log.count('Traceback')} traces", "Traceback" not in log),
             Verdict("no password is told", "none in the log", "hunter2" not in log),
         ]
         return result
+
+    def _reloaded(self, found: dict[tuple[str, ...], float]) -> Verdict:
+        """Whether good files were taken and, had there been time for one, a wrong one refused."""
+        counts = {
+            result: found.get(("streamcls_config_reloads_total", result), 0)
+            for result in ("applied", "rejected")
+        }
+        wanted = min(len(self.reloads_s), 1), len(self.reloads_s) // 5
+        holds = counts["applied"] >= wanted[0] and counts["rejected"] >= min(wanted[1], 1)
+        return Verdict("reloads are taken or refused", f"{counts}", holds)
 
 
 def main() -> int:

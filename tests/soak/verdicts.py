@@ -55,11 +55,13 @@ def settled(times_s: Sequence[float], values: Sequence[float]) -> tuple[list[flo
     return [t for t, _ in kept], [v for _, v in kept]
 
 
-def no_leak(times_s: Sequence[float], mib: Sequence[float], limit: float) -> Verdict:
+def no_leak(
+    times_s: Sequence[float], mib: Sequence[float], limit: float, whose: str = "the daemon's"
+) -> Verdict:
     """Memory's slope may not be above a limit in MiB an hour, by more than its uncertainty."""
     found = slope(*settled(times_s, mib))
     return Verdict(
-        f"memory grows by no more than {limit:g} MiB/h",
+        f"{whose} memory grows by no more than {limit:g} MiB/h",
         f"{found.per_hour:+.2f} +- {found.error:.2f} MiB/h",
         found.per_hour - 2 * found.error <= limit,
     )
