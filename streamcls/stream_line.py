@@ -216,8 +216,12 @@ class StreamLine:
         return self._last.unchanged_s if self._last else 0.0
 
     def _note_status(self, _stream: str, status: StatusData) -> None:
-        # The state is part of the template: lines of one template a second are told once.
-        self._log.log(_level(status), f"{status.state} %s", status.detail or status.reason)
+        # The state is part of the template: of one template a line a second is told.
+        why = status.detail or status.reason
+        template = f"{status.state}: %s" if why else status.state
+        if status.retry_in_s:
+            why += f" (again in {status.retry_in_s:.1f} s)"
+        self._log.log(_level(status), template, *filter(None, [why]))
         self._on_status(self, status)
 
     def _disconnected(self, _stream: str, _reason: str) -> None:

@@ -148,6 +148,6 @@ def test_a_fault_in_one_streams_consumer_fails_that_stream_and_hides_passwords(
         monkeypatch.setattr(line.capture, "_on_frame", broken.__get__(line))
     with caplog.at_level(logging.INFO, "streamcls"):
         assert daemon.run() == 1
-    assert "failed KeyError" in caplog.text
+    assert "failed: KeyError" in caplog.text
     assert "a fault inside streamcls" in caplog.text
     assert "hunter2" not in caplog.text

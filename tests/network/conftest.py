@@ -1,7 +1,5 @@
 """What the tests of bad networks need of the machine."""
 
-import pytest
-
 from tests.conftest import NEEDS
 from tests.network.links import kinds
 
@@ -10,7 +8,3 @@ NEEDS["netns"] = (
     "root, iproute2, and /dev/net/tun or the kernel's netem: apt-get install iproute2, and in a"
     " container --privileged",
 )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "netns: needs root and network namespaces")
