@@ -3,12 +3,12 @@
 Heavy imports stay inside the commands, so that `watch` starts without torch.
 """
 
+import atexit
 import json
 import logging
 import os
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -38,27 +38,13 @@ def main() -> None:
     """Entry point: one line on standard error for what went wrong, and a true exit code."""
     try:
         app()
-    except SystemExit as end:
-        _leave(end.code if isinstance(end.code, int) else int(end.code is not None))
-        raise
     except StreamclsError as error:
         line = redact(f"streamcls: {error}")
         Console(stderr=True).print(line, style="red", soft_wrap=True, markup=False)
-        _leave(error.exit_code)
         sys.exit(error.exit_code)
     except Exception:  # a bug: its trace is wanted, but no password that a message may hold
         sys.stderr.write(redact(traceback.format_exc()))
-        _leave(1)
         sys.exit(1)
-
-
-def _leave(code: int) -> None:
-    """End at once where a thread still hangs: torch aborts when Python goes away beneath it."""
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if threading.active_count() > 1:
-        os._exit(code)
 
 
 @app.command()
@@ -73,8 +59,21 @@ def run(config: ConfigPath) -> None:
         log_to_stderr(settings.log)
         daemon = Daemon(settings, config=config)
         signals.serve(daemon.stop, daemon.reload)
-        code = daemon.run()
+        code = StreamclsError.exit_code
+        try:
+            code = daemon.run()
+        finally:
+            if daemon.hangs:
+                atexit.register(_end_at_once, code)
     raise typer.Exit(code)
+
+
+def _end_at_once(code: int) -> None:
+    """End without tidying up: torch aborts where Python goes away beneath a thread of it."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 @app.command()

@@ -8,7 +8,7 @@ Signal handlers and threads only leave a notice; the main loop acts on it.
 import logging
 import queue
 import uuid
-from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 
 from streamcls import __version__
@@ -40,17 +40,14 @@ _DRAIN_STOP_S = 4.0  # the captures' time included
 _DELIVERY_STOP_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Stop:
-    """A notice that the run is over."""
+class _Asked(Enum):
+    """Notices of what somebody outside wants."""
+
+    STOP = auto()
+    RELOAD = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class _Reload:
-    """A notice that the configuration is to be read again."""
-
-
-_Notice = _Stop | _Reload | Outcome | StreamLine
+_Notice = _Asked | Outcome | StreamLine
 """The last two: what came of a reload, and that a stream is over."""
 
 
@@ -144,14 +141,19 @@ class Daemon:
         """Where metrics and health answer, if they do."""
         return self._http.url if self._http else None
 
+    @property
+    def hangs(self) -> bool:
+        """Whether a thread outlives the run, for it hangs in a library."""
+        return self._fleet.hangs or self._reloader.is_busy or not self._worker.join(0)
+
     def stop(self) -> None:
         """Ask the run to end in good order. Callable from any thread or signal handler."""
         self._stop_asked = True
-        self._notices.put(_Stop())
+        self._notices.put(_Asked.STOP)
 
     def reload(self) -> None:
         """Ask for the configuration to be read again. Callable as `stop` is."""
-        self._notices.put(_Reload())
+        self._notices.put(_Asked.RELOAD)
 
     def run(self) -> int:
         """Run until stopped, or until every stream has come to its end.
@@ -199,9 +201,9 @@ class Daemon:
             except queue.Empty:
                 continue
             match notice:
-                case _Stop():
+                case _Asked.STOP:
                     return
-                case _Reload():
+                case _Asked.RELOAD:
                     self._reloader.ask()
                 case Prepared() | Exception():
                     self._reloader.finish(notice)
@@ -290,11 +292,8 @@ class Daemon:
 
     def _snapshot(self) -> Snapshot:
         engine = self._fleet.now.engine
-        build = {
-            "version": __version__,
-            "model": engine.model.manifest.name,
-            "backend": engine.backend.name,
-        }
+        names = {"model": engine.model.manifest.name, "backend": engine.backend.name}
+        build = {"version": __version__, **names}
         return Snapshot(
             self._fleet.counts(), self._delivery.counts(), self._reloader.results, build
         )

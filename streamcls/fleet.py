@@ -132,6 +132,11 @@ class Fleet:
         for line in self.lines.values():
             line.capture.join(max(0.0, deadline_s - self._clock.monotonic_s()))
 
+    @property
+    def hangs(self) -> bool:
+        """Whether a capture has not ended."""
+        return not all(line.capture.join(0) for line in self.lines.values())
+
     def say_goodbye(self) -> None:
         """End what is still open; once captures and inference are over."""
         for name, line in self.lines.items():

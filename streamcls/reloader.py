@@ -29,6 +29,7 @@ class Reloader:
     `finish` belong to the main loop.
 
     Attributes:
+        is_busy: whether a configuration is being prepared.
         results: how many reloads were `applied`, found the file `unchanged`, or were `rejected`.
     """
 
@@ -55,7 +56,7 @@ class Reloader:
         self._delivery = delivery
         self._clock = clock
         self._on_ready = on_ready
-        self._busy = False
+        self.is_busy = False
         self._again = False
         self._preparing = threading.Lock()  # at most one more model in memory at a time
 
@@ -77,10 +78,10 @@ class Reloader:
         """Read the file again, now or once the present reload is done."""
         if self._config is None:
             log.warning("there is no configuration file to read again")
-        elif self._busy:
+        elif self.is_busy:
             self._again = True
         else:
-            self._busy = True
+            self.is_busy = True
             reloading(self._clock)
             args = (self._config,)
             threading.Thread(target=self._run, args=args, name="reload", daemon=True).start()
@@ -92,7 +93,7 @@ class Reloader:
         else:
             self._reject(outcome)
         notify("READY=1")
-        self._busy = False
+        self.is_busy = False
         if self._again:
             self._again = False
             self.ask()
