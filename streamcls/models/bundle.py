@@ -113,7 +113,12 @@ def load_bundle(path_or_name: str | Path, device: torch.device = _CPU) -> Loaded
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from None
     network.eval().requires_grad_(False).to(device)
-    scores = golden_scores(network, manifest.clip_spec, device, manifest.activation)
+    try:
+        scores = golden_scores(network, manifest.clip_spec, device, manifest.activation)
+    except torch.OutOfMemoryError:
+        raise  # which another time need not be
+    except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(f"{path}: its network cannot be run: {_first_line(error)}") from None
     check_golden(manifest.golden, scores, str(path))
     return LoadedModel(path, manifest, _sha256(path), network, device)
 
@@ -241,6 +246,11 @@ def _write_atomically(path: Path, state: dict[str, Tensor], metadata: dict[str, 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _first_line(error: Exception) -> str:
+    """Without the trace that torch puts behind it."""
+    return str(error).partition("\n")[0]
 
 
 def _one_line(error: Exception) -> str:
