@@ -239,6 +239,7 @@ def decode(topic_frame: bytes, body: bytes) -> Message:
     _, kind = parse_topic(topic_frame.decode("utf-8", "replace"))
     try:
         message: Message = _DECODERS[kind].decode(body)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"a {kind} message does not fit the schema: {error}") from None
+    except (ValueError, RecursionError) as error:
+        why = " ".join(str(error).split())  # it may quote the message
+        raise ValueError(f"a {kind} message does not fit the schema: {why}") from None
     return message

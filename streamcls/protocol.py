@@ -30,11 +30,17 @@ MAX_REPLAY_MESSAGES = 1000
 MAX_REPLAY_BYTES = 262_144  # of bodies in one answer; always room for one message
 
 
+MAX_SEQUENCE = 2**53
+"""No further than every reader of JSON can count."""
+
+Sequence = Annotated[int, Meta(ge=0, le=MAX_SEQUENCE)]
+
+
 class Position(msgspec.Struct, frozen=True):
     """A place on one topic: the last message seen. Sequence 0 is before the first."""
 
     bootid: str
-    sequence: Annotated[int, Meta(ge=0)]
+    sequence: Sequence
 
 
 class SnapshotRequest(msgspec.Struct, frozen=True, tag_field="op", tag="snapshot"):
@@ -65,8 +71,8 @@ class Missing(msgspec.Struct, frozen=True):
     """Messages of one run that can no longer be had, `first` to `last`."""
 
     bootid: str
-    first: int
-    last: int | None
+    first: Sequence
+    last: Sequence | None
     """None: nobody knows how many there were."""
     before: int
     """They belong before this message of the answer, counted from 0."""
@@ -81,7 +87,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="s
     request: int
     bootid: str
     heartbeat_s: float
-    sequences: dict[str, int]
+    sequences: dict[str, Sequence]
     """The newest sequence of every topic in this run; 0 where nothing was sent yet. Topics of
     earlier runs that are still kept are there too."""
     latest: int
@@ -134,8 +140,8 @@ def decode_request(body: bytes) -> Request:
     """
     try:
         return _request_decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ValueError(f"not a request: {' '.join(str(error).split())}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not a request: {_one_line(error)}") from None
 
 
 def decode_answer(head: bytes) -> Answer:
@@ -146,5 +152,9 @@ def decode_answer(head: bytes) -> Answer:
     """
     try:
         return _answer_decoder.decode(head)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"not an answer: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not an answer: {_one_line(error)}") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())  # it may quote what was sent

@@ -108,7 +108,7 @@ class Ledger:
     def lose(self, name: str, missing: Missing) -> None:
         """Queue what a replay says is gone."""
         position = self.positions.get(name)
-        first = missing.first
+        first = max(1, missing.first)  # which begins the numbers
         if position and position.bootid == missing.bootid:
             first = max(first, position.sequence + 1)
         self._gap(name, Gap(*parse_topic(name), missing.bootid, first, missing.last, "expired"))

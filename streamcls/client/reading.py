@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from streamcls.client.wanted import Channel, Wanted
-from streamcls.events import Message, decode
-from streamcls.protocol import Answer, decode_answer
+from streamcls.events import Message, StatusData, decode
+from streamcls.protocol import MAX_SEQUENCE, Answer, decode_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ Heard = tuple[Channel, Message | Spoiled]
 
 class _Number(msgspec.Struct):
     bootid: str
-    sequence: int
+    sequence: Annotated[int, Meta(ge=1, le=MAX_SEQUENCE)]
 
 
 def read(wanted: Wanted, frames: Sequence[bytes]) -> Heard | None:
@@ -39,8 +41,10 @@ def read(wanted: Wanted, frames: Sequence[bytes]) -> Heard | None:
     if channel is None:
         return None
     try:
-        return channel, decode(frames[0], frames[1])
-    except (ValueError, RecursionError) as error:
+        message = decode(frames[0], frames[1])
+        _check_numbers(message)
+        return channel, message
+    except ValueError as error:
         spoiled = ValueError(f"{channel.topic}: {error}")
     try:
         number = msgspec.json.decode(frames[1], type=_Number)
@@ -49,16 +53,20 @@ def read(wanted: Wanted, frames: Sequence[bytes]) -> Heard | None:
     return channel, Spoiled(number.bootid, number.sequence, spoiled)
 
 
+def _check_numbers(message: Message) -> None:
+    """Refuse numbers that no message can have, before they become somebody's position."""
+    named = message.data.sequences.values() if isinstance(message.data, StatusData) else ()
+    if message.sequence < 1 or not all(0 <= n <= MAX_SEQUENCE for n in (message.sequence, *named)):
+        raise ValueError(f"messages are numbered from 1 to {MAX_SEQUENCE}; this names another")
+
+
 def read_answer(frames: Sequence[bytes]) -> tuple[Answer, list[Sequence[bytes]]]:
     """The head of an answer, and the messages that follow it as pairs of frames.
 
     Raises:
         ValueError: it is not an answer.
     """
-    try:
-        head = decode_answer(frames[0])
-    except RecursionError as error:
-        raise ValueError(f"not an answer: {error}") from None
+    head = decode_answer(frames[0])
     if len(frames) % 2 == 0:
         raise ValueError(f"not an answer: it has {len(frames)} frames; expected 1 + 2 n")
     return head, [frames[at : at + 2] for at in range(1, len(frames), 2)]

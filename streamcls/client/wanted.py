@@ -73,7 +73,10 @@ class Wanted:
 
     def follows(self, name: str) -> bool:
         """Whether a topic is a log to follow without a hole. Status is not: it is a state."""
-        channel = self.channel(name.encode())
+        try:
+            channel = self.channel(name.encode())
+        except ValueError:
+            return False
         return channel is not None and channel.kind != "status"
 
     def followed(self, stream: str, kind: str) -> bool:

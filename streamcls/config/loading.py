@@ -136,6 +136,8 @@ def _resolve_stream(stream: StreamSettings, folder: Path) -> StreamSettings:
 
 def _readable(error: str, document: dict[str, Any]) -> str:
     """msgspec's `... - at `$.windows.stride_s`` with the key first and what it may be."""
+    # A key may be quoted that has line breaks in it.
+    error = "".join(one if one.isprintable() else repr(one)[1:-1] for one in error)
     message, _, place = redact(error).partition(" - at `$")
     place = place.rstrip("`").lstrip(".")
     key = _with_label(place, document)

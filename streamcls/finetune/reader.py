@@ -13,11 +13,21 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.stream import Disposition
 
 from streamcls.errors import UnusableSource
 from streamcls.frames import RgbClip, RgbImage
 from streamcls.transforms import ClipSpec, GridSampler, to_small_rgb
 from streamcls.transforms.timestamps import RecordedTimes
+
+# As the daemon plays files: containers only, since a playlist names other files and URLs to fetch.
+_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,ivf,obu"
+    ",mjpeg,flv,asf,ogg,mxf,nut,dv,gif,yuv4mpegpipe,wtv,rm",
+}
+_READ_S = 30.0  # a file that takes longer for one packet is damaged, or its disk is
+_MAX_PIXELS = 8192 * 8192  # a file of 31 KB can claim pictures of gigabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +123,7 @@ def _showing(
     for time_s, frame in frames:
         before, now = sampler.push(time_s)
         if held is not None:
-            pictures += [held.rgb(spec) for _ in before]
+            pictures += [held.rgb(spec) for _ in before[: spec.num_frames]]
         elif time_s > origin_s:
             return None
         held = _Held(frame)
@@ -143,16 +153,34 @@ class _Held:
 @contextmanager
 def _open(path: Path) -> Iterator[tuple[InputContainer, av.VideoStream]]:
     """Open a file's first video stream, and name the file in whatever goes wrong."""
+    if path.exists() and not path.is_file():
+        # Opening a pipe would block for ever.
+        raise UnusableSource(f"{path} is not a file")
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            if not container.streams.video:
-                raise UnusableSource(f"{path} holds no video")
-            stream = container.streams.video[0]
-            # Workers of the data loader are the parallel part.
-            stream.codec_context.thread_count = 1
-            yield container, stream
-    except (av.FFmpegError, OSError, ValueError, IndexError) as error:
+        with av.open(
+            f"file:{path.absolute()}",
+            options=_OPTIONS,
+            timeout=(_READ_S, _READ_S),
+            metadata_errors="replace",
+        ) as container:
+            yield container, _video_in(container, path)
+    except (av.FFmpegError, OSError, ValueError, IndexError, ArithmeticError) as error:
         raise UnusableSource(f"{path} cannot be read as a video: {_short(error)}") from None
+
+
+def _video_in(container: InputContainer, path: Path) -> av.VideoStream:
+    """The first video stream that is no cover art, as the daemon takes it."""
+    for stream in container.streams.video:
+        if stream.disposition & Disposition.attached_pic:
+            continue
+        # PyAV's stubs do not say so, but it is None where FFmpeg has no decoder.
+        if stream.codec_context is None:
+            raise UnusableSource(f"{path} is of a codec that cannot be decoded here")
+        # Workers of the data loader are the parallel part.
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
+        return stream
+    raise UnusableSource(f"{path} holds no video")
 
 
 def _frames(

@@ -1,10 +1,11 @@
 """The journal's tables, how its file is opened, and the statements that answer replays."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from types import UnionType
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from streamcls.history.walk import Found, Place, Run
@@ -80,6 +81,9 @@ def connect(path: Path, *, power_safe: bool, wal_bytes: int) -> sqlite3.Connecti
                 f"PRAGMA application_id = {_APPLICATION_ID};COMMIT;"
             )
             connection.executescript(script)
+    except UnicodeDecodeError:  # met by Python in SQLite's own words about the damage
+        connection.close()
+        raise _damage("its tables' names are damaged") from None
     except BaseException:
         connection.close()
         raise
@@ -118,7 +122,8 @@ def runs_of(connection: sqlite3.Connection, stream: str, kind: str) -> list[RunR
         (stream, kind),
     )
     found = []
-    for number, bootid, predictions, tails_known, last in rows:
+    kinds = (int, str, int, int, int | None)
+    for number, bootid, predictions, tails_known, last in typed(rows, *kinds):
         journaled = kind == "event" or (kind == "prediction" and predictions)
         known = tails_known == 1 or (tails_known == 0 and journaled)
         found.append(RunRow(number, Run(bootid, (last or 0) if known else None)))
@@ -141,18 +146,39 @@ def messages_after(
         " AND (run, sequence) > (?, ?) ORDER BY run, sequence LIMIT ?",
         (*topic, numbers[after.run], after.sequence, limit),
     )
-    return [(Place(index[run], sequence), body) for run, sequence, body in rows]
+    of_known = (row for row in typed(rows, int, int, bytes) if row[0] in index)
+    return [(Place(index[run], sequence), body) for run, sequence, body in of_known]
 
 
 def open_events(connection: sqlite3.Connection) -> list[tuple[str, str, bytes]]:
     """Event id, stream and newest message of what has not ended."""
-    return connection.execute("SELECT event_id, stream, body FROM open_events").fetchall()
+    rows = connection.execute("SELECT event_id, stream, body FROM open_events")
+    return [(name, stream, body) for name, stream, body in typed(rows, str, str, bytes)]
 
 
 def event_streams(connection: sqlite3.Connection) -> list[str]:
     """The streams of which events were journaled."""
     rows = connection.execute("SELECT DISTINCT stream FROM tails WHERE kind = 'event'")
-    return [stream for (stream,) in rows]
+    return [stream for (stream,) in typed(rows, str)]
+
+
+def typed(rows: Iterable[tuple[Any, ...]], *kinds: type | UnionType) -> Iterator[tuple[Any, ...]]:
+    """Rows as the tables have them.
+
+    Raises:
+        sqlite3.DatabaseError: a value has another type; to SQLite a flipped bit that makes it so
+            is no damage.
+    """
+    for row in rows:
+        if not all(isinstance(value, kind) for value, kind in zip(row, kinds, strict=True)):
+            raise _damage("a value is not of its column's type")
+        yield row
+
+
+def _damage(text: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(text)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
 
 
 class transaction:  # noqa: N801

@@ -6,6 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
+from streamcls.history.database import typed
+
 _BATCH = 100  # messages per transaction: a few milliseconds
 _EMPTY_RUNS = 10_000  # older ones of which nothing is left are forgotten
 _TRUNCATE_BUSY_S = 0.02  # how long publishing may wait for readers of the log
@@ -69,7 +71,8 @@ def _delete(connection: sqlite3.Connection, which: str, *values: float) -> bool:
 
 def _forget_runs(connection: sqlite3.Connection, before_utc_s: float, present: int) -> bool:
     """Without this, a daemon that crashes over and over would grow the file for ever."""
-    kept = connection.execute("SELECT run FROM messages ORDER BY id LIMIT 1").fetchone()
+    rows = connection.execute("SELECT run FROM messages ORDER BY id LIMIT 1")
+    kept = next(typed(rows.fetchall(), int), None)
     oldest = min(present, kept[0]) if kept else present
     forgotten = connection.execute(
         f"SELECT run FROM runs WHERE run < ? AND (started < ? OR run < ?) LIMIT {_BATCH}",

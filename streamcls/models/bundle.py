@@ -11,13 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from streamcls.errors import ConfigError, ModelError
 from streamcls.models.golden import check_golden, golden_scores
-from streamcls.models.manifest import Activation, DecisionDefaults, Manifest, read_manifest
+from streamcls.models.manifest import (
+    Activation,
+    DecisionDefaults,
+    Manifest,
+    one_line,
+    read_manifest,
+)
 from streamcls.models.zoo import build_network, num_outputs
 from streamcls.transforms.spec import ClipSpec
 
@@ -103,22 +110,23 @@ def load_bundle(path_or_name: str | Path, device: torch.device = _CPU) -> Loaded
     path = find_bundle(path_or_name)
     manifest = read_manifest(path)
     try:
+        _check_claims(path, manifest)
         network = build_network(manifest.architecture, **manifest.arguments)
         state = load_file(path)
         _load_state(network, state, manifest.labels)
         if _weights_hash(state) != manifest.weights_hash:
             raise ModelError("its weights were changed after it was written; take a fresh copy")
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} cannot be read: {_one_line(error)}") from None
+        raise ModelError(f"{path} cannot be read: {one_line(error)}") from None
     except ModelError as error:
-        raise ModelError(f"{path}: {error}") from None
+        raise ModelError(f"{path}: {one_line(error)}") from None
     network.eval().requires_grad_(False).to(device)
     try:
         scores = golden_scores(network, manifest.clip_spec, device, manifest.activation)
     except torch.OutOfMemoryError:
         raise  # which another time need not be
-    except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        raise ModelError(f"{path}: its network cannot be run: {_first_line(error)}") from None
+    except Exception as error:  # a network that does not fit its clips fails in any way
+        raise ModelError(f"{path} cannot score its golden clip: {one_line(error)}") from None
     check_golden(manifest.golden, scores, str(path))
     return LoadedModel(path, manifest, _sha256(path), network, device)
 
@@ -133,7 +141,7 @@ def file_hash(path_or_name: str | Path) -> str:
     try:
         return _sha256(path)
     except OSError as error:
-        raise ModelError(f"{path} cannot be read: {_one_line(error)}") from None
+        raise ModelError(f"{path} cannot be read: {one_line(error)}") from None
 
 
 def write_bundle(
@@ -200,16 +208,45 @@ def check_target(path: Path) -> None:
         raise ConfigError(f"{path} cannot be written: make the folder {path.parent} first")
 
 
-def _load_state(network: nn.Module, state: Mapping[str, Tensor], labels: Sequence[str]) -> None:
-    """Give the network exactly these weights; a label for each output."""
-    expected = network.state_dict()
+def _check_claims(path: Path, manifest: Manifest) -> None:
+    """Refuse a network that does not fit the file's weights, before it takes memory."""
+    try:
+        with torch.device("meta"), _Sketching():  # shapes without numbers
+            sketch = build_network(manifest.architecture, **manifest.arguments)
+    except (ArithmeticError, LookupError, MemoryError) as error:  # of numbers nobody foresaw
+        name = type(error).__name__
+        raise ModelError(f"{manifest.architecture} cannot be built: {name}: {error}") from None
+    with safe_open(path, "pt") as file:
+        shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    _check_fit(sketch, shapes, manifest.labels)
+
+
+class _Sketching(TorchFunctionMode):
+    """Leaves out what the meta device does in Python, which costs a second of imports."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func.__name__.endswith(("normal_", "uniform_")):
+            return args[0] if args else kwargs["tensor"]
+        if func is torch.arange:
+            return torch.zeros(1, dtype=torch.int64, device="cpu")  # one index stands for all
+        return func(*args, **kwargs)
+
+
+def _check_fit(
+    network: nn.Module, shapes: Mapping[str, tuple[int, ...]], labels: Sequence[str]
+) -> None:
+    """Refuse weights that are not exactly the network's, or labels that are not its outputs."""
+    expected = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
     problems = [
-        *(f"lacks {key}" for key in expected if key not in state),
-        *(f"has an unknown {key}" for key in state if key not in expected),
+        *(f"lacks {key}" for key in expected if key not in shapes),
+        *(f"has an unknown {key}" for key in shapes if key not in expected),
         *(
-            f"has {key} of shape {tuple(state[key].shape)} instead of {tuple(tensor.shape)}"
-            for key, tensor in expected.items()
-            if key in state and state[key].shape != tensor.shape
+            f"has {key} of shape {shapes[key]} instead of {shape}"
+            for key, shape in expected.items()
+            if shapes.get(key, shape) != shape
         ),
     ]
     if problems:
@@ -217,6 +254,11 @@ def _load_state(network: nn.Module, state: Mapping[str, Tensor], labels: Sequenc
         raise ModelError(f"the weights do not fit the network: it {problems[0]}{more}")
     if len(labels) != num_outputs(network):
         raise ModelError(f"{len(labels)} labels for a network of {num_outputs(network)} outputs")
+
+
+def _load_state(network: nn.Module, state: Mapping[str, Tensor], labels: Sequence[str]) -> None:
+    """Give the network exactly these weights; a label for each output."""
+    _check_fit(network, {key: tuple(tensor.shape) for key, tensor in state.items()}, labels)
     network.load_state_dict(state)
 
 
@@ -238,7 +280,7 @@ def _write_atomically(path: Path, state: dict[str, Tensor], metadata: dict[str, 
         unfinished.write_bytes(save(state, metadata))
         os.replace(unfinished, path)
     except (OSError, SafetensorError) as error:
-        raise ConfigError(f"{path} cannot be written: {_one_line(error)}") from None
+        raise ConfigError(f"{path} cannot be written: {one_line(error)}") from None
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -246,12 +288,3 @@ def _write_atomically(path: Path, state: dict[str, Tensor], metadata: dict[str, 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    """Without the trace that torch puts behind it."""
-    return str(error).partition("\n")[0]
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -22,6 +22,14 @@ METADATA_KEY = "streamcls"
 _MAX_HEADER_BYTES = 100_000_000  # the safetensors library's own limit
 _PICKLE_STARTS = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 
+# Far beyond any network, and far below what would stop a machine.
+_MAX_CLIP_PIXELS = 2**28
+_MAX_ARGUMENT = 100_000
+_MAX_FACTOR = 100
+_FPS = (0.001, 1000)
+_MAX_SPAN_S = 86_400
+_MESSAGE_LENGTH = 500
+
 Share = Annotated[float, Meta(ge=0, le=1)]
 OnThreshold = Annotated[float, Meta(gt=0, le=1)]  # every score reaches 0
 NonNegative = Annotated[float, Meta(ge=0)]
@@ -93,10 +101,31 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         background = self.decisions.background_label
         if background is not None and background not in self.labels:
             raise ValueError(f"background_label {background!r} is not one of the labels")
+        _check_clip(self.clip_spec)
+        for name, value in self.arguments.items():
+            most = _MAX_FACTOR if isinstance(value, float) else _MAX_ARGUMENT
+            if isinstance(value, int | float) and not abs(value) <= most:
+                raise ValueError(f"arguments.{name} is beyond {most}")
 
     def to_metadata(self) -> dict[str, str]:
         """The document as safetensors metadata."""
         return {METADATA_KEY: msgspec.json.encode(self).decode()}
+
+
+def _check_clip(spec: ClipSpec) -> None:
+    """Refuse numbers that would take all memory or time, or divide by zero when serving."""
+    if not _FPS[0] <= spec.trained_fps <= _FPS[1]:
+        raise ValueError(f"trained_fps is not from {_FPS[0]} to {_FPS[1]}")
+    if spec.num_frames * spec.short_side**2 > _MAX_CLIP_PIXELS:
+        raise ValueError(f"clips of more than {_MAX_CLIP_PIXELS} pixels")
+    if spec.span_s > _MAX_SPAN_S:
+        raise ValueError(f"clips longer than {_MAX_SPAN_S} s")
+
+
+def one_line(error: Exception) -> str:
+    """What another library says, or what quotes a file, fit for a message."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _MESSAGE_LENGTH else f"{text[:_MESSAGE_LENGTH]}..."
 
 
 class _AnyVersion(msgspec.Struct):
@@ -111,7 +140,7 @@ def read_manifest(path: Path) -> Manifest:
             absent, of another format version, invalid, or its clip spec was changed.
     """
     document = _metadata(path).get(METADATA_KEY)
-    if document is None:
+    if not isinstance(document, str):
         raise ModelError(
             f"{path} holds weights but no streamcls document, so its labels and clips are unknown;"
             " write it with `streamcls finetune`"
@@ -124,10 +153,10 @@ def read_manifest(path: Path) -> Manifest:
                 " use the streamcls that wrote it"
             )
         manifest = msgspec.json.decode(document, type=Manifest)
-    except (msgspec.DecodeError, RecursionError) as error:
-        text = " ".join(str(error).split()) or "it is nested too deeply"
-        raise ModelError(f"{path} has an invalid document: {text}") from None
-    if manifest.clip_spec.hash() != manifest.clip_spec_hash:
+        clip_spec_hash = manifest.clip_spec.hash()
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        raise ModelError(f"{path} has an invalid document: {one_line(error)}") from None
+    if clip_spec_hash != manifest.clip_spec_hash:
         raise ModelError(
             f"{path} was changed after it was written: its clip spec does not match its hash;"
             " take a fresh copy"
@@ -135,7 +164,7 @@ def read_manifest(path: Path) -> Manifest:
     return manifest
 
 
-def _metadata(path: Path) -> dict[str, str]:
+def _metadata(path: Path) -> dict[str, Any]:
     """The metadata of a safetensors file whose length fits its header."""
     try:
         if path.is_dir():
@@ -163,12 +192,12 @@ def _metadata(path: Path) -> dict[str, str]:
     return _parse_header(path, header, data_bytes=size - 8 - header_bytes)
 
 
-def _parse_header(path: Path, header: bytes, *, data_bytes: int) -> dict[str, str]:
+def _parse_header(path: Path, header: bytes, *, data_bytes: int) -> dict[str, Any]:
     try:
         entries: dict[str, Any] = json.loads(header)
-        metadata: dict[str, str] = entries.pop("__metadata__", {})
-        expected = max((entry["data_offsets"][1] for entry in entries.values()), default=0)
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+        metadata: dict[str, Any] = dict(entries.pop("__metadata__", {}))
+        expected = max((int(entry["data_offsets"][1]) for entry in entries.values()), default=0)
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
         raise ModelError(f"{path} is not a safetensors file: its header is damaged") from None
     if data_bytes != expected:
         problem = "is cut short" if data_bytes < expected else "has bytes after its end"

@@ -22,7 +22,8 @@ from streamcls.protocol import (
 )
 
 _TICK_S = 0.25  # how often a stop is noticed
-_CUT_OFF_BYTES = 1_000_000  # a larger request ends its connection before it is read
+_CUT_OFF_BYTES = 2 * MAX_REQUEST_BYTES  # a larger request ends its connection before it is read
+_UNREAD_REQUESTS = 16  # of one peer that wait their turn; more stay with the peer
 _UNREAD_ANSWERS = 8  # held for a peer that does not read them
 _MAX_FRAMES = 3  # identity, a REQ socket's empty frame, body
 _REQUEST_COST = 5  # what a request costs of the rate, in messages, however little it asks for
@@ -52,6 +53,7 @@ class ReplayServer:
 
     SOCKET = zmq.ROUTER
     OPTIONS: ClassVar[dict[int, int]] = {
+        zmq.RCVHWM: _UNREAD_REQUESTS,
         zmq.SNDHWM: _UNREAD_ANSWERS,
         zmq.MAXMSGSIZE: _CUT_OFF_BYTES,
         zmq.ROUTER_MANDATORY: 1,  # else what cannot be sent is dropped without a word

@@ -42,6 +42,7 @@ class Row:
         limit_s: from the connection to the first failure, without the slack of a busy machine.
         clock_offset_s: what predictions say in the end; None: not looked at.
         words: what the status's detail names.
+        asked: how often at most an attempt asks the camera; None: as often as the camera demands.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Row:
     limit_s: float | None = None
     clock_offset_s: float | None = None
     words: str = ""
+    asked: int | None = 1
 
     @property
     def id(self) -> str:
@@ -166,6 +168,7 @@ ANSWERS = [
         reason="timeout",
         windows=False,
         limit_s=OPEN_S,
+        asked=None,
     ),
     Row(
         "redirect to a closed port",
@@ -183,6 +186,8 @@ ANSWERS = [
             windows=False,
             counted=(f"source_reconnects {reason}",),
             words=words,
+            # A challenge is answered with the password.
+            asked=2 if "WWW_Authenticate" in headers else 1,
         )
         for line, headers, reason, words in [
             (

@@ -141,6 +141,15 @@ def test_a_fault_is_said_counted_and_over_in_time(played: Played, row: Row) -> N
         assert _detected_after_s(heard) < row.limit_s + _SLACK_S
 
 
+@pytest.mark.parametrize("row", [row for row in ROWS if row.camera], ids=lambda row: row.name)
+def test_a_camera_is_asked_no_more_than_an_attempt_needs(played: Played, row: Row) -> None:
+    attempts = played.heard[row.id].states.count("connecting")
+    asked = played.server.connections[row.id]
+    assert 1 <= asked
+    if row.asked is not None:
+        assert asked <= attempts * row.asked
+
+
 def _detected_after_s(heard: Heard) -> float:
     failed = next(one for one in heard.statuses if one.state == "backoff")
     return (failed.since - heard.statuses[0].since).total_seconds()

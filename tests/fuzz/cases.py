@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tests.fuzz.limits import cpu_limit
 
-_SHOWN = 2000  # characters of what was tried
+_SHOWN = 600  # characters of what was tried
 _LIMIT_S = 5.0
 
 
@@ -41,3 +41,12 @@ class Case:
 
     def __str__(self) -> str:
         return f"case {self.number} of {self.target} (repeat it with: --case {self.number})"
+
+
+def told(error: Exception, *secrets: str) -> str:
+    """What an error says, which must be one line and betray no secret."""
+    message = str(error)
+    assert message
+    assert len(message.splitlines()) == 1, f"more than a line: {message!r}"
+    assert not any(secret in message for secret in secrets), f"betrays a secret: {message!r}"
+    return message

@@ -1,126 +1,226 @@
-"""Any frames as messages, requests and answers: read, or a ValueError."""
+"""Anything at all in the place of messages: a ValueError that says so, and the next is read."""
 
-from contextlib import suppress
-from datetime import UTC, datetime
+import random
+from collections.abc import Iterator, Sequence
+from typing import get_args
 
 import pytest
 
-from streamcls.client.reading import read_answer
-from streamcls.events import (
-    EventData,
-    Latency,
-    Message,
-    Payload,
-    PredictionData,
-    Score,
-    StatusData,
-    Writer,
-    decode,
-)
+from streamcls.client import Subscriber
+from streamcls.client.following import Follower, Start
+from streamcls.client.reading import read, read_answer
+from streamcls.client.wanted import Wanted
+from streamcls.events import EventData, Writer, decode, topic, utc
 from streamcls.protocol import (
-    Answer,
     Position,
-    Replay,
+    Refusal,
     ReplayRequest,
     Request,
-    Snapshot,
     SnapshotRequest,
+    decode_answer,
     decode_request,
     encode,
 )
+from tests.client.model import Model
+from tests.client.serving import PATIENCE_S, Daemon, serving
+from tests.fuzz.cases import told
 from tests.fuzz.conftest import Cases
 from tests.fuzz.limits import memory_limit
 from tests.fuzz.mutate import mutated
+from tests.test_events import PAYLOADS
 
-NOW = datetime(2026, 1, 31, 12, 0, 0, 123456, UTC)
-PAYLOADS: list[Payload] = [
-    PredictionData(
-        stream_epoch=1,
-        start_s=0.0,
-        end_s=2.4,
-        start_time=NOW,
-        end_time=NOW,
-        coverage=1.0,
-        top=[Score("pan_left", 1, 0.9)],
-        latency=Latency(1.0, 2.0, 3.0, 4.0, 10.0),
-        model="small",
-        model_hash="0" * 64,
-        clock_offset_s=-0.25,
-    ),
-    EventData(
-        event_id="a-cam-1",
-        transition="end",
-        label="pan_left",
-        index=1,
-        stream_epoch=1,
-        peak_score=0.9,
-        mean_score=0.8,
-        start_s=1.0,
-        end_s=2.0,
-        start_time=NOW,
-        end_time=NOW,
-        reason="label_off",
-    ),
-    StatusData(state="backoff", reason="timeout", attempt=3, retry_in_s=1.5, since=NOW),
-]
-REQUESTS: list[Request] = [
-    SnapshotRequest(request=1, streams=["cam"]),
-    ReplayRequest(request=2, topic="streamcls/v1/cam/event/", after=Position("boot", 7)),
-]
-ANSWERS: list[Answer] = [
-    Snapshot(request=1, bootid="b", heartbeat_s=5.0, sequences={"x": 3}, latest=2),
-    Replay(
-        request=2,
-        topic="streamcls/v1/cam/event/",
-        through=Position("b", 3),
-        more=False,
-        missing=[],
-    ),
-]
+EVERYTHING = Wanted(streams=[], kinds=["prediction", "event", "status"], labels=[])
+BODIES = [b"", b"{}", b"[" * 100_000, b'{"a":' * 100_000, b'{"bootid": "a", "sequence": -1}']
 
 
-@pytest.mark.parametrize("payload", PAYLOADS, ids=lambda one: type(one).__name__)
-def test_a_message_is_read_or_refused(cases: Cases, payload: Payload) -> None:
-    sent = Writer("/streamcls/box", "boot").encode("cam", payload, NOW)
-    others = [Writer("/x", "b").encode("cam", one, NOW).body for one in PAYLOADS]
+def real_messages() -> list[tuple[bytes, bytes]]:
+    writer = Writer("/streamcls/box", "boot")
+    return [writer.encode("cam", payload, utc(1e9)).frames for payload in PAYLOADS]
+
+
+def real_heads() -> list[bytes]:
+    """Requests, and heads of their answers."""
+    name, at = topic("cam", "event"), Position("run0", 3)
+    model = Model()
+    for payload in PAYLOADS * 2:
+        model.publish(payload=payload)
+    model.trim(name, 1)
+    asked: list[Request] = [
+        SnapshotRequest(request=7, streams=["cam"]),
+        ReplayRequest(request=8, topic=name),
+        ReplayRequest(request=9, topic=name, after=at, to=Position("run0", 9), limit=5),
+    ]
+    answers = [model.respond(asked[0])[0], model.respond(asked[1])[0]]
+    refusal = Refusal(request=9, reason="unavailable", detail="no")
+    return [encode(one) for one in (*asked, *answers, refusal)]
+
+
+MESSAGES, HEADS = real_messages(), real_heads()
+
+
+def any_frames(chance: random.Random) -> list[bytes]:
+    """A message with its topic or body mutated, or with other frames than two."""
+    name, body = chance.choice(MESSAGES)
+    kind = chance.randrange(8)
+    if kind == 0:
+        name = mutated(name, chance, others=[other for other, _ in MESSAGES])
+    elif kind == 1:
+        name, body = chance.choice(MESSAGES)[0], chance.choice(BODIES)
+    elif kind == 2:
+        return [chance.choice((name, body, b"")) for _ in range(chance.choice((0, 1, 3, 50)))]
+    else:
+        body = mutated(body, chance, others=[other for _, other in MESSAGES])
+    return [name, body]
+
+
+def test_a_decoder_gives_a_message_or_a_value_error(cases: Cases) -> None:
+    decoded = 0
     with memory_limit(100):
-        for case in cases(2000):
-            topic = mutated(sent.topic.encode(), case.chance) if case.number % 3 == 0 else None
-            frames = (topic or sent.topic.encode(), mutated(sent.body, case.chance, others=others))
-            # Of nesting it is a RecursionError, which the client takes for the same.
-            with case.trying(frames), suppress(ValueError, RecursionError):
-                decode(*frames)
+        for case in cases(5000):
+            frames = any_frames(case.chance)
+            with case.trying(frames):
+                try:
+                    if len(frames) == 2:
+                        decode(*frames)
+                        decoded += 1
+                    read(EVERYTHING, frames)
+                except ValueError as error:
+                    told(error)
 
 
-def test_a_request_is_read_or_refused_in_one_line(cases: Cases) -> None:
-    bodies = [encode(request) for request in REQUESTS]
+def test_requests_and_answers_are_read_or_a_value_error(cases: Cases) -> None:
     with memory_limit(100):
-        for case in cases(2000):
-            body = mutated(case.chance.choice(bodies), case.chance, others=bodies)
-            with case.trying(body):
-                assert "\n" not in _refusal(body)
+        for case in cases(5000):
+            chance = case.chance
+            body = mutated(chance.choice([*HEADS, *BODIES]), chance, others=HEADS)
+            frames = [body, *any_frames(chance)]
+            with case.trying(frames):
+                for read_it in (decode_request, decode_answer):
+                    try:
+                        read_it(body)
+                    except ValueError as error:
+                        told(error)
+                try:
+                    read_answer(frames)
+                except ValueError as error:
+                    told(error)
 
 
-def _refusal(body: bytes) -> str:
-    try:
-        decode_request(body)
-    except ValueError as error:
-        return str(error)
-    return ""
+class Lies:
+    """A follower of a daemon that at times says anything."""
+
+    def __init__(self, start: Start, chance: random.Random) -> None:
+        wanted = Wanted(streams=[], kinds=["event", "status"], labels=[])
+        self.model = Model()
+        self.follower = Follower(wanted, start=start, positions={}, silence_s=None, now_s=0.0)
+        self.taken: list[str] = []
+        self._chance = chance
+        self._now_s = 0.0
+        self._queue: list[Sequence[bytes]] = []
+
+    def hear(self, *frames: Sequence[bytes]) -> None:
+        """Have messages published, and go on until nothing more is to be done."""
+        self._queue += frames
+        for _ in range(2000):
+            try:
+                item = self.follower.ledger.take()
+            except ValueError:
+                continue
+            if item is not None:
+                self.taken.append(getattr(getattr(item, "data", None), "event_id", ""))
+            elif not self._step():
+                return
+        raise AssertionError("it never comes to rest")
+
+    def tell_the_truth(self) -> None:
+        """From now on."""
+        self._chance = random.Random()
+        self._chance.random = lambda: 1.0  # type: ignore[method-assign]
+
+    def _step(self) -> bool:
+        follower = self.follower
+        if ask := follower.request(self._now_s):
+            for frames in self._answers(ask.body):
+                follower.answer(frames, self._now_s)
+        elif follower.asks:
+            self._now_s += 5
+            follower.tick(self._now_s, connected=True, waiting=bool(self._queue))
+        elif not follower.hears:
+            return True
+        elif self._queue:
+            follower.hear(self._queue.pop(0), self._now_s)
+        else:
+            return not follower.ledger.empty
+        return True
+
+    def _answers(self, asked: bytes) -> Iterator[Sequence[bytes]]:
+        request, chance = decode_request(asked), self._chance
+        if isinstance(request, ReplayRequest) and request.after:
+            known = request.after.bootid in self.model.runs
+            if not known or request.topic not in self.model.kept:
+                yield [encode(Refusal(request=request.request, reason="unknown_topic", detail=""))]
+                return
+        head, messages = self.model.respond(request)
+        frames = [encode(head), *(part for pair in messages for part in pair)]
+        if chance.random() < 0.5:
+            at = chance.randrange(len(frames))
+            frames[at] = mutated(frames[at], chance, others=HEADS)
+        yield frames
 
 
-def test_an_answer_of_any_frames_is_read_or_refused(cases: Cases) -> None:
-    bodies = [encode(answer) for answer in ANSWERS]
-    with memory_limit(100):
-        for case in cases(2000):
-            body = mutated(case.chance.choice(bodies), case.chance, others=bodies)
-            frames = [body, *[b"x"] * case.chance.randrange(4)]
-            with case.trying(frames), suppress(ValueError):
-                read_answer(frames)
+def event_named(name: str) -> EventData:
+    data = PAYLOADS[2]
+    assert isinstance(data, EventData)
+    return EventData(
+        **{field: getattr(data, field) for field in data.__struct_fields__} | {"event_id": name}
+    )
 
 
-def test_what_was_not_touched_is_read_as_it_was() -> None:
-    for payload in PAYLOADS:
-        sent = Writer("/streamcls/box", "boot").encode("cam", payload, NOW)
-        message: Message = decode(sent.topic.encode(), sent.body)
-        assert message.data == payload
+def test_whatever_a_daemon_says_its_next_run_is_followed(cases: Cases) -> None:
+    with memory_limit(200):
+        for case in cases(400):
+            chance = case.chance
+            line = Lies(chance.choice(get_args(Start)), chance)
+            with case.trying(None):
+                for _ in range(chance.randint(1, 12)):
+                    frames = line.model.publish(payload=chance.choice(PAYLOADS))
+                    lie = [mutated(part, chance, others=HEADS) for part in frames]
+                    line.hear(chance.choice((frames, lie, any_frames(chance))))
+                    if chance.random() < 0.2:
+                        line.hear(line.model.heartbeat())
+                line.tell_the_truth()
+                line.model.runs.append("lies are over")
+                line.model.restart()
+                line.hear(line.model.heartbeat())
+                line.hear(line.model.publish(payload=event_named("the truth")))
+                assert "the truth" in line.taken
+
+
+@pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    with serving() as daemon:
+        yield daemon
+
+
+def test_a_subscriber_on_real_sockets_outlives_noise(cases: Cases, daemon: Daemon) -> None:
+    with Subscriber(daemon.endpoint, replay_endpoint=daemon.replay_endpoint, start="now") as items:
+        daemon.await_subscriber()
+        for case in cases(300):
+            frames = [b"streamcls/v1/", *any_frames(case.chance)][-3:]
+            name = frames[0] if frames[0].startswith(b"streamcls/v1/") else b"streamcls/v1/\xff"
+            with case.trying(frames):
+                daemon.send(name, *frames[1:])
+                try:
+                    items.receive(0.001)
+                except ValueError as error:
+                    told(error)
+        daemon.model.restart()
+        daemon.publish(event_named("the truth"))
+        seen = ""
+        while seen != "the truth":
+            try:
+                item = items.receive(PATIENCE_S)
+            except ValueError:
+                continue
+            assert item is not None, "nothing comes any more"
+            seen = getattr(getattr(item, "data", None), "event_id", "")
