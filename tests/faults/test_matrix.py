@@ -145,9 +145,10 @@ def test_a_fault_is_said_counted_and_over_in_time(played: Played, row: Row) -> N
 def test_a_camera_is_asked_no_more_than_an_attempt_needs(played: Played, row: Row) -> None:
     attempts = played.heard[row.id].states.count("connecting")
     asked = played.server.connections[row.id]
-    assert 1 <= asked
+    assert asked >= 1
     if row.asked is not None:
-        assert asked <= attempts * row.asked
+        begun = attempts + 1  # one may have begun as the listening ended
+        assert asked <= begun * row.asked
 
 
 def _detected_after_s(heard: Heard) -> float:
