@@ -27,8 +27,6 @@ class Architecture:
         checkpoint: where those weights are published.
         head: dotted name of the linear layer that gives the classes; None: the last one in
             definition order.
-        sketches: whether `build` runs on torch's meta device, so that a model file's claims can
-            be checked before they take memory.
     """
 
     build: Builder
@@ -39,4 +37,3 @@ class Architecture:
     kinetics400_top1: float | None = None
     checkpoint: str | None = None
     head: str | None = None
-    sketches: bool = True

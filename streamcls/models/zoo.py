@@ -47,7 +47,7 @@ ZOO: dict[str, Architecture] = {
         clip_spec=ClipSpec(num_frames=8, sampling_rate=3, trained_fps=20, short_side=64, crop=64),
         description="MotionNet: compares frames, for camera motion, 1.05 s clips",
         parameters=456_109,
-        gflops=0.05,
+        gflops=0.14,
     ),
 }
 """The networks that come with streamcls."""
@@ -87,7 +87,6 @@ def register_architecture(
         clip_spec=clip_spec,
         description=description or f"{name}, registered from Python",
         head=head,
-        sketches=False,
     )
     return _registered[name]
 
@@ -176,5 +175,7 @@ def _load(point: EntryPoint) -> Architecture:
             f" {point.value}: {type(error).__name__}: {one_line(error)}"
         ) from None
     if not isinstance(entry, Architecture):
-        raise ModelError(f"{point.value} is no streamcls Architecture, so {point.name!r} is unknown")
+        raise ModelError(
+            f"{point.value} is no streamcls Architecture, so {point.name!r} is unknown"
+        )
     return entry

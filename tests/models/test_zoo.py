@@ -21,37 +21,16 @@ from streamcls.models.zoo import (
 )
 from streamcls.transforms.clip import pathways
 
-HUB = ["x3d_xs", "x3d_s", "x3d_m", "slow_r50", "slowfast_r50"]
-
 
 def shapes(network: nn.Module) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in network.state_dict().items()}
 
 
-@pytest.mark.parametrize("name", HUB)
-def test_an_official_checkpoint_of_the_hub_would_fit(name: str) -> None:
-    hub = getattr(import_pytorchvideo("hub"), name)(pretrained=False)
-    ours = build_network(name)
-    assert shapes(ours) == shapes(hub)
-
-
-@pytest.mark.parametrize("name", ZOO)
-def test_the_listed_parameter_count_is_that_of_the_network(name: str) -> None:
-    assert (
-        sum(weight.numel() for weight in build_network(name).parameters()) == ZOO[name].parameters
-    )
-
-
-# pytorchvideo, docs/source/model_zoo.md, column "Params (M)".
+# One of each family; the others differ in depth and kernels, and cost seconds a clip.
 @pytest.mark.parametrize(
-    ("name", "millions"),
-    [*zip(HUB, [3.79, 3.79, 3.79, 32.45, 34.57], strict=True)],
+    "name",
+    ["x3d_xs", "efficient_x3d_xs", "c2d_r50", "slowfast_r50", "mvit_base_16x4", "motion_net"],
 )
-def test_parameter_counts_are_those_published(name: str, millions: float) -> None:
-    assert round(ZOO[name].parameters / 1e6, 2) == millions
-
-
-@pytest.mark.parametrize("name", ["x3d_xs", "x3d_s", "slow_r50", "slowfast_r50", "motion_net"])
 def test_a_clip_of_the_default_spec_gives_one_logit_per_class(name: str) -> None:
     spec = find_architecture(name).clip_spec
     network = build_network(name, num_classes=5).eval()

@@ -11,9 +11,5 @@ from streamcls.models.architecture import Architecture
 from streamcls.models.hub import efficient_x3d, mvit, resnet, slowfast, x3d
 
 HUB: dict[str, Architecture] = (
-    x3d.NETWORKS
-    | efficient_x3d.NETWORKS
-    | resnet.NETWORKS
-    | slowfast.NETWORKS
-    | mvit.NETWORKS
+    x3d.NETWORKS | efficient_x3d.NETWORKS | resnet.NETWORKS | slowfast.NETWORKS | mvit.NETWORKS
 )

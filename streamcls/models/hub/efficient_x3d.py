@@ -14,9 +14,9 @@ from streamcls.models.torchvision_stub import import_pytorchvideo
 
 def _efficient_x3d(expansion: str) -> Builder:
     def build(*, num_classes: int = 400, dropout: float = 0.5) -> nn.Module:
-        network: nn.Module = import_pytorchvideo(
-            "accelerator.mobile_cpu.efficient_x3d"
-        ).create_x3d(expansion=expansion, num_classes=num_classes, dropout=dropout)
+        network: nn.Module = import_pytorchvideo("accelerator.mobile_cpu.efficient_x3d").create_x3d(
+            expansion=expansion, num_classes=num_classes, dropout=dropout
+        )
         return initialised(network)
 
     return build
