@@ -8,6 +8,7 @@
 A model file names its network and never code to import: what runs is what was installed.
 """
 
+import logging
 import re
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
@@ -52,6 +53,7 @@ ZOO: dict[str, Architecture] = {
 }
 """The networks that come with streamcls."""
 
+_log = logging.getLogger(__name__)
 _registered: dict[str, Architecture] = {}
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
@@ -97,13 +99,14 @@ def is_architecture(name: str) -> bool:
 
 
 def architectures() -> dict[str, Architecture]:
-    """All networks by name, those of installed packages imported.
-
-    Raises:
-        ModelError: an installed package's network cannot be imported.
-    """
-    installed = sorted(entry_points(group=ENTRY_POINTS).names - ZOO.keys() - _registered.keys())
-    return ZOO | _registered | {name: find_architecture(name) for name in installed}
+    """All networks by name; a package's that cannot be imported is left out, with a warning."""
+    found = ZOO | _registered
+    for name in sorted(entry_points(group=ENTRY_POINTS).names - found.keys()):
+        try:
+            found[name] = find_architecture(name)
+        except ModelError as error:
+            _log.warning("%s", error)
+    return found
 
 
 def find_architecture(name: str) -> Architecture:

@@ -200,7 +200,7 @@ def test_a_package_that_cannot_be_imported_is_named_and_disturbs_no_other(
     source = "raise RuntimeError('no such device')"
     site = install(tmp_path / "bad", "bad_nets", "bad_net = bad_nets:it", source)
     monkeypatch.syspath_prepend(str(site))
-    with pytest.raises(ModelError, match="'bad_net' .* from bad_nets:it: RuntimeError: no such"):
+    with pytest.raises(ModelError, match=r"'bad_net' .* from bad_nets:it: RuntimeError: no such"):
         find_architecture("bad_net")
     assert find_architecture("tiny_net").clip_spec == SPEC
 

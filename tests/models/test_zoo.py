@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from streamcls.errors import ModelError, StreamclsError
-from streamcls.models.torchvision_stub import RoIAlign, import_pytorchvideo
+from streamcls.models.torchvision_stub import RoIAlign
 from streamcls.models.zoo import (
     ZOO,
     build_network,
