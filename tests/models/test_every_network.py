@@ -1,6 +1,6 @@
 """Each network of the zoo takes a new head, trains a step, becomes a model file, and serves a clip.
 
-At a fraction of its width, and clips of a few small frames; default sizes: `test_figures`.
+At a fraction of its width, and clips of a few small frames; at its default size where it is slow.
 """
 
 from pathlib import Path
@@ -52,6 +52,10 @@ def small_spec(name: str) -> ClipSpec:
     return msgspec.structs.replace(spec, num_frames=SMALL[name][1], short_side=32, crop=32)
 
 
+def shapes(network: nn.Module) -> dict[str, torch.Size]:
+    return {key: tensor.shape for key, tensor in network.state_dict().items()}
+
+
 def clip(spec: ClipSpec, seed: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     rng = np.random.default_rng(seed)
     return rng.integers(0, 256, (spec.num_frames, 32, 40, 3), np.uint8)
@@ -77,10 +81,13 @@ def test_a_network_trains_a_step_and_serves_a_clip_from_its_model_file(
     torch.manual_seed(0)
     arguments, spec = SMALL[name][0], small_spec(name)
     network = build_network(name, **arguments)
-    layers = network.state_dict().keys()
-    replace_head(network, len(LABELS))
-    assert network.state_dict().keys() == layers, "the new head stands beside the old one"
-    assert num_outputs(network) == 3
+    before = shapes(network)
+    head = replace_head(network, len(LABELS))
+    changed = {key for key, shape in shapes(network).items() if shape != before.get(key)}
+    assert shapes(network).keys() == before.keys(), "the new head stands beside the old one"
+    assert {key.rpartition(".")[2] for key in changed} == {"weight", "bias"}
+    assert len(changed) == 2
+    assert num_outputs(network) == head.out_features == 3
     weights = {key: weight.detach().clone() for key, weight in network.named_parameters()}
     train_step(network, spec)
     idle = {key for key, weight in network.named_parameters() if weight.grad is None}
@@ -98,6 +105,30 @@ def test_a_network_trains_a_step_and_serves_a_clip_from_its_model_file(
         clip_spec=spec,
     )
     served = TorchBackend(load_bundle(path)).scores([clip(spec, 3)])
-    trained = probabilities_of(network.eval(), [clip(spec, 3)], spec, CPU, Activation.SOFTMAX)
+    logits = logits_of(network.eval(), [clip(spec, 3)], spec, CPU)
+    assert not 0.999 < float(logits.detach().sum()) < 1.001, "a softmax in the head"
+    trained = probabilities_of(network, [clip(spec, 3)], spec, CPU, Activation.SOFTMAX)
     np.testing.assert_allclose(served, trained.numpy(), atol=1e-6)
     assert served.sum() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ZOO)
+def test_a_network_of_its_default_size_becomes_a_model_file_that_loads(
+    name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "whole.safetensors"
+    network = build_network(name)
+    classes = num_outputs(network)
+    manifest = write_bundle(
+        path,
+        network=network,
+        name="whole",
+        architecture=name,
+        arguments={},
+        labels=[f"label {index}" for index in range(classes)],
+        clip_spec=find_architecture(name).clip_spec,
+    )
+    loaded = load_bundle(path)
+    assert loaded.manifest == manifest
+    assert len(loaded.manifest.golden) == classes

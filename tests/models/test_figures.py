@@ -1,5 +1,6 @@
 """What `models list` says of each network is true: counted here, and held to what is published."""
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -34,14 +35,29 @@ PUBLISHED = {
 EFFICIENT = {"efficient_x3d_xs": (68.5, 3.8, 4, 12), "efficient_x3d_s": (73.0, 3.8, 13, 6)}
 
 
+@cache
+def built(name: str) -> nn.Module:
+    """The network at its default size, without the numbers."""
+    return build_network(name).eval().to("meta")
+
+
+# Test crops: of the hub's pages, where side_size is crop_size; else TEST_CROP_SIZE of the training's
+# configuration. MViT and X3D differ from the other families.
+CROPS = {"x3d_xs": 182, "x3d_s": 182, "x3d_m": 256, "x3d_l": 356} | {
+    "mvit_base_16x4": 224,
+    "mvit_base_32x3": 224,
+    "efficient_x3d_xs": 182,
+    "efficient_x3d_s": 182,
+}
+
+
 def multiply_adds(name: str) -> float:
     """Of one clip of the default spec, in 10^9; on the meta device, where nothing is computed."""
     spec = find_architecture(name).clip_spec
-    network = build_network(name).eval().to("meta")
     clip = torch.empty(1, 3, spec.num_frames, spec.crop, spec.crop, device="meta")
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
-        forward_clips(network, pathways(clip, spec))
+        forward_clips(built(name), pathways(clip, spec))
     return counter.get_total_flops() / 2e9  # torch counts a multiply-add as two
 
 
@@ -66,6 +82,14 @@ def test_the_listing_repeats_the_published_figures(name: str) -> None:
     assert entry.clip_spec.trained_fps == 30
 
 
+@pytest.mark.parametrize("name", HUB)
+def test_pictures_are_scaled_cropped_and_normalised_as_in_the_published_test(name: str) -> None:
+    spec = ZOO[name].clip_spec
+    assert spec.short_side == spec.crop == CROPS.get(name, 256)
+    assert (spec.mean, spec.std) == ((0.45,) * 3, (0.225,) * 3)
+    assert spec.pathways == ((4, 1) if name.startswith("slowfast") else (1,))
+
+
 @pytest.mark.parametrize("name", EFFICIENT)
 def test_the_mobile_networks_have_their_own_table(name: str) -> None:
     top1, millions, frames, rate = EFFICIENT[name]
@@ -78,7 +102,7 @@ def test_the_mobile_networks_have_their_own_table(name: str) -> None:
 
 @pytest.mark.parametrize("name", ZOO)
 def test_the_listed_parameter_count_is_that_of_the_network(name: str) -> None:
-    weights = build_network(name).parameters()
+    weights = built(name).parameters()
     assert sum(weight.numel() for weight in weights) == ZOO[name].parameters
 
 
@@ -98,7 +122,7 @@ def test_flops_that_nobody_published_are_counted(name: str) -> None:
 @pytest.mark.parametrize("name", HUB)
 def test_a_network_is_the_hubs_layer_by_layer_but_for_a_softmax(name: str) -> None:
     hub: nn.Module = getattr(import_pytorchvideo("hub"), name)(pretrained=False)
-    ours = build_network(name)
+    ours = built(name)
     expected = {key: tensor.shape for key, tensor in hub.state_dict().items()}
     assert {key: tensor.shape for key, tensor in ours.state_dict().items()} == expected
     layers = dict(ours.named_modules())
@@ -110,10 +134,10 @@ def test_a_network_is_the_hubs_layer_by_layer_but_for_a_softmax(name: str) -> No
 
 
 def described(layer: nn.Module) -> str:
-    """A layer and its settings, numpy's integers as plain ones."""
+    """A layer and its settings, numpy's integers as plain ones, whether training or not."""
     settings: dict[str, Any] = {
         key: [int(size) for size in value] if isinstance(value, tuple) else value
         for key, value in vars(layer).items()
-        if not key.startswith("_")
+        if not key.startswith("_") and key != "training"
     }
     return f"{type(layer).__name__} {settings}"

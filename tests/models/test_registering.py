@@ -2,7 +2,6 @@
 
 import copy
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +25,8 @@ from streamcls.models.zoo import (
     replace_head,
 )
 from streamcls.transforms import ClipSpec
+from tests.serving import config, serving, stream
+from tests.videos import write_video
 
 SPEC = ClipSpec(num_frames=4, sampling_rate=3, trained_fps=30, short_side=20, crop=16)
 
@@ -173,36 +174,45 @@ def test_an_installed_packages_network_is_listed_and_served(
     assert type(model.network).__module__ == "tiny_nets"
 
 
-def test_another_process_serves_it_where_the_package_is_installed_and_else_says_so(
-    tiny_nets: Path, tmp_path: Path
+def test_a_daemon_serves_an_installed_packages_network(
+    tiny_nets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = write(tmp_path / "m.safetensors", "tiny_net")
+    video = write_video(tmp_path / "clip.mp4", frames=50, fps=25, size=(64, 48))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    streams = stream("clip", video, pace='"fastest"', stride_s="0.5")
+    with serving(config(tmp_path, streams, model=model)) as served:
+        served.until_state("clip", "stopped")
+        assert served.process.wait(60) == 0
+        served.drain()
+        predictions = served.of("clip").predictions
+    assert {score.label for score in predictions[0].top} == {"rest", "rise", "fall"}
+
+
+def test_without_the_package_its_model_file_is_refused_by_the_networks_name(
+    tiny_nets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "m.safetensors", "tiny_net")
-    code = f"from streamcls.models.bundle import load_bundle as l; print(l({str(path)!r}).labels)"
-    here = os.pathsep.join(sys.path)
-    without = os.pathsep.join(entry for entry in sys.path if entry != str(tiny_nets))
-
-    def run(python_path: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", code],
-            env=os.environ | {"PYTHONPATH": python_path},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    assert run(here).stdout.strip() == "('rest', 'rise', 'fall')"
-    assert "unknown architecture 'tiny_net'; known: x3d_xs, " in run(without).stderr
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(tiny_nets)])
+    with pytest.raises(ModelError, match="unknown architecture 'tiny_net'; known: x3d_xs, "):
+        load_bundle(path)
 
 
 def test_a_package_that_cannot_be_imported_is_named_and_disturbs_no_other(
-    tiny_nets: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_nets: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     source = "raise RuntimeError('no such device')"
     site = install(tmp_path / "bad", "bad_nets", "bad_net = bad_nets:it", source)
     monkeypatch.syspath_prepend(str(site))
     with pytest.raises(ModelError, match=r"'bad_net' .* from bad_nets:it: RuntimeError: no such"):
         find_architecture("bad_net")
-    assert find_architecture("tiny_net").clip_spec == SPEC
+    found = architectures()
+    assert "bad_net" not in found
+    assert found["tiny_net"].clip_spec == SPEC
+    assert "bad_nets:it" in caplog.text
 
 
 def test_an_entry_point_to_something_else_is_refused(
