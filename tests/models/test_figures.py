@@ -41,8 +41,8 @@ def built(name: str) -> nn.Module:
     return build_network(name).eval().to("meta")
 
 
-# Test crops: of the hub's pages, where side_size is crop_size; else TEST_CROP_SIZE of the training's
-# configuration. MViT and X3D differ from the other families.
+# Test crops: of the hub's pages, where side_size is crop_size; else TEST_CROP_SIZE of the training
+# configurations. MViT and X3D differ from the other families.
 CROPS = {"x3d_xs": 182, "x3d_s": 182, "x3d_m": 256, "x3d_l": 356} | {
     "mvit_base_16x4": 224,
     "mvit_base_32x3": 224,
