@@ -25,8 +25,8 @@ class Architecture:
         gflops: multiply-adds of one clip of `clip_spec`, in 10^9: what video papers call FLOPs.
         kinetics400_top1: published accuracy of the official weights, per cent, over many views.
         checkpoint: where those weights are published.
-        head: dotted name of the linear layer that gives the classes; None: the last one in
-            definition order.
+        head: dotted name of the layer that gives the classes, which is linear or whose last linear
+            layer is; None: the network's last one in definition order.
     """
 
     build: Builder

@@ -9,7 +9,7 @@ _HEAD = "streamcls_head"
 
 
 def name_head(network: nn.Module, head: str) -> None:
-    """Say which linear layer, by its dotted name, gives the network's classes."""
+    """Say which layer gives the classes, by its dotted name: a linear one, or one that ends so."""
     # Kept on the network: copies of it, such as averaged weights, must know it too.
     vars(network)[_HEAD] = head
 
@@ -44,14 +44,14 @@ def replace_head(network: nn.Module, num_classes: int) -> nn.Linear:
 
 
 def _projection(network: nn.Module) -> tuple[str, nn.Linear]:
-    """The named linear layer, or the last in definition order: in the zoo, the one to classes."""
+    """The last linear layer in definition order, of the named head or of the whole network."""
     kind, head = type(network).__name__, vars(network).get(_HEAD)
     linear = {
         name: module for name, module in network.named_modules() if isinstance(module, nn.Linear)
     }
     if not linear:
         raise ModelError(f"{kind} has no linear layer to take as its head")
-    name = next(reversed(linear)) if head is None else str(head)
-    if name not in linear:
-        raise ModelError(f"{kind} has no linear layer {name!r}; its own: {', '.join(linear)}")
-    return name, linear[name]
+    within = [name for name in linear if head is None or f"{name}.".startswith(f"{head}.")]
+    if not within:
+        raise ModelError(f"{kind} has no linear layer {head!r}; its own: {', '.join(linear)}")
+    return within[-1], linear[within[-1]]

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from streamcls.errors import ModelError
-from streamcls.finetune.start import starting_point
+from streamcls.finetune.training.recipe import Recipe
+from streamcls.finetuning import finetune
 from streamcls.models import zoo
 from streamcls.models.backends import TorchBackend
 from streamcls.models.bundle import load_bundle, write_bundle
@@ -25,6 +26,7 @@ from streamcls.models.zoo import (
     replace_head,
 )
 from streamcls.transforms import ClipSpec
+from tests.finetune.ramps import write_ramps
 from tests.serving import config, serving, stream
 from tests.videos import write_video
 
@@ -114,11 +116,15 @@ def test_a_registered_network_is_written_loaded_and_served(tmp_path: Path) -> No
     assert TorchBackend(model).scores([clip]).shape == (1, 3)
 
 
-def test_a_registered_network_is_where_finetuning_may_start() -> None:
+def test_a_registered_network_is_finetuned_into_a_model_file(tmp_path: Path) -> None:
     register_architecture("backwards", Backwards, SPEC, head="classes")
-    start = starting_point("backwards", None, 0)
-    assert isinstance(start.network, Backwards)
-    assert (start.architecture, start.clip_spec) == ("backwards", SPEC)
+    videos, out = write_ramps(tmp_path / "videos", train=1, val=1), tmp_path / "m.safetensors"
+    recipe = Recipe(epochs=1, workers=0)
+    finetune(videos, model="backwards", out=out, recipe=recipe, progress=False)
+    model = load_bundle(out)
+    assert isinstance(model.network, Backwards)
+    assert model.manifest.arguments == {"num_classes": len(model.labels)}
+    assert model.clip_spec == SPEC
 
 
 def test_the_head_that_was_named_is_replaced_in_copies_too() -> None:
@@ -129,6 +135,14 @@ def test_the_head_that_was_named_is_replaced_in_copies_too() -> None:
     assert network.classes is head
     assert num_outputs(network) == 5
     assert network(torch.zeros(1, 3, 4, 16, 16)).shape == (1, 5)
+
+
+def test_of_a_head_of_several_layers_the_last_one_counts() -> None:
+    register_architecture("backwards", Backwards, SPEC, head="classes")
+    network = build_network("backwards")
+    network.add_module("classes", nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 3)))
+    assert num_outputs(network) == 3
+    assert replace_head(network, 5).in_features == 4
 
 
 def test_a_head_that_is_no_linear_layer_is_refused_with_those_there_are() -> None:
