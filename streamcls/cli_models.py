@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from streamcls.models.architecture import Architecture
     from streamcls.models.manifest import Manifest
 
+_CHECKED = {
+    "sha256": "as demanded",
+    "length": "of the length that the server said; --sha256 demands the same file again",
+    "": "the server said no length; --sha256 demands the same file again",
+}
+
 app = typer.Typer(help="Networks and model files.", no_args_is_help=True)
 
 
@@ -132,7 +138,8 @@ def pull_(
         pulled = pull(name, target, mirror=mirror, sha256=sha256, progress=progress)
     Console().print(
         f"wrote {target}: {name}, {len(pulled.manifest.labels)} labels\n"
-        f"its checkpoint's SHA-256: {pulled.checkpoint.sha256}",
+        f"its checkpoint's SHA-256: {pulled.checkpoint.sha256}"
+        f" ({_CHECKED[pulled.checkpoint.checked]})",
         markup=False,
         highlight=False,
         soft_wrap=True,

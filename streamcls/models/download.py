@@ -63,8 +63,8 @@ def download(
         pause: waits that many seconds before the next try: longer the longer nothing comes.
 
     Raises:
-        ConfigError: the URL is not HTTP, the server refuses it for good, or the checksum is
-            another; nothing is left behind then.
+        ConfigError: the URL is not HTTP, `sha256` is no checksum or not the file's, or the server
+            refuses it for good; nothing is left behind then.
         StreamclsError: no connection, cut too often, or the disk is full; what has arrived is kept
             for the next run.
     """
@@ -72,6 +72,8 @@ def download(
         raise ConfigError(f"{redact(url)} cannot be fetched; give a plain http:// or https:// URL")
     if trouble := trouble_with(url):
         raise ConfigError(f"{url} cannot be fetched: it {trouble}")
+    if sha256 is not None and not re.fullmatch("[0-9a-fA-F]{64}", sha256):
+        raise ConfigError(f"{sha256!r} is no SHA-256; give its 64 hexadecimal digits")
     with partial_file(path, url) as part:
         transfer = _Transfer(url, part, progress, timeout_s)
         transfer.run(pause)

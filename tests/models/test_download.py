@@ -210,6 +210,14 @@ def test_another_checksum_is_refused_and_the_file_removed(mirror: Mirror, target
     assert list(target.parent.iterdir()) == []
 
 
+def test_what_is_no_checksum_is_refused_before_anything_is_fetched(
+    mirror: Mirror, target: Path
+) -> None:
+    with pytest.raises(ConfigError, match="'abc' is no SHA-256; give its 64"):
+        fetch(mirror, target, "abc")
+    assert mirror.asked == []
+
+
 def test_a_redirection_is_followed_and_told(mirror: Mirror, target: Path) -> None:
     mirror.faults = [answer(302, Location=f"{mirror.url}/elsewhere/weights.pyth")]
     assert fetch(mirror, target).url == f"{mirror.url}/elsewhere/weights.pyth"
