@@ -10,9 +10,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamcls.errors import DataError
+from streamcls.errors import DataError, MissingExtra
 from streamcls.finetune.data import VideoData
 from streamcls.finetune.train import train
+from streamcls.finetune.trained import Trained
 from streamcls.finetune.training.recipe import Custom, Recipe
 from streamcls.models.backends import resolve_device
 from streamcls.models.bundle import DecisionDefaults, Manifest, check_target
@@ -71,9 +72,10 @@ def finetune(
         calibrate: divide the logits by the temperature at which probabilities fit best what was
             right in validation.
         device: as `resolve_device`.
-        run_dir: keeps the checkpoint and the logs; None: a temporary folder.
+        run_dir: keeps the checkpoint, the logs (metrics.csv) and the report (report.html); None: a
+            temporary folder, and no report.
         resume: go on from the checkpoint in `run_dir`, if there is one.
-        tensorboard: write its event files into `run_dir`, beside metrics.csv.
+        tensorboard: write its event files into `run_dir`, too.
         progress: show a progress bar on standard output.
 
     Raises:
@@ -94,6 +96,7 @@ def finetune(
             f"background label {background_label!r} is no class of {data.described}; its classes:"
             f" {', '.join(data.labels)}"
         )
+    keep = None if run_dir is None else Path(run_dir)
     with ExitStack() as stack:
         if run_dir is None:
             run_dir = stack.enter_context(tempfile.TemporaryDirectory())
@@ -115,4 +118,14 @@ def finetune(
         DecisionDefaults(background_label=background_label),
         temperature=round(temperature, 6),
     )
+    if keep is not None:
+        _report(trained, manifest, temperature, keep)
     return Report(out, manifest, trained.metrics, trained.skipped, data.warnings, trained.history)
+
+
+def _report(trained: Trained, manifest: Manifest, temperature: float, folder: Path) -> None:
+    try:
+        from streamcls.finetune.report import write_report  # noqa: PLC0415 (an extra)
+    except ImportError:
+        raise MissingExtra("Writing the report", "finetune") from None
+    write_report(trained, manifest, temperature, folder / "report.html")

@@ -51,6 +51,8 @@ LIBRARIES = {
     "pytorchvideo": {"models/zoo", "models/torchvision_stub"},
     "torchvision": {"models/torchvision_stub"},
     "pytorch_lightning": {"finetune"},
+    "kornia": {"finetune/augment"},
+    "matplotlib": {"finetune/report"},
 }
 
 
