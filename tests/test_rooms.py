@@ -45,7 +45,7 @@ LIBRARIES = {
     | {"client", "keys"},
     "sqlite3": {"history"},
     "prometheus_client": {"observe/metrics"},
-    "av": {"pipeline/sources", "probe", "finetune/clips/reader", "finetune/camera_motion"},
+    "av": {"pipeline/sources", "probe", "finetune/clips", "finetune/camera_motion"},
     "cv2": {"transforms/pixels", "pipeline/sources", "finetune"},
     "torch": {"transforms/clip", "models", "finetune"},
     "pytorchvideo": {"models/zoo", "models/torchvision_stub"},

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from streamcls.errors import DataError, UnusableSource
+from streamcls.finetune.clips.cache import FrameCache
 from streamcls.finetune.clips.reader import read_clip
 from streamcls.finetune.clips.samplers import ClipSampler
 from streamcls.finetune.data.checking import Video
@@ -66,6 +67,7 @@ class TrainingClips(Dataset[list[Sample]]):
         sampler: ClipSampler,
         augment: ClipAugment | None,
         seed: int,
+        cache: FrameCache | None = None,
     ) -> None:
         self._videos = videos
         self._spec = spec
@@ -73,6 +75,7 @@ class TrainingClips(Dataset[list[Sample]]):
         self._sampler = sampler
         self._augment = augment
         self._seed = seed
+        self._cache = cache
 
     def __len__(self) -> int:
         return len(self._videos)
@@ -93,7 +96,8 @@ class TrainingClips(Dataset[list[Sample]]):
         samples: list[Sample] = []
         chance = torch.Generator().manual_seed(int(torch.randint(2**31, ())))
         for start_s in self._sampler(video.length_s, self._spec, chance):
-            clip, target = read_video(video, start_s, self._spec), one_hot(video, self._classes)
+            clip = read_video(video, start_s, self._spec, self._cache)
+            target = one_hot(video, self._classes)
             if self._augment is not None:
                 clip, target = self._augment(clip, target)
             samples.append(Sample(torch.from_numpy(clip), target, number, broken))
@@ -109,11 +113,18 @@ class ValidationClips(Dataset[list[Sample]]):
     """
 
     def __init__(
-        self, videos: Sequence[Video], spec: ClipSpec, *, classes: int, sampler: ClipSampler
+        self,
+        videos: Sequence[Video],
+        spec: ClipSpec,
+        *,
+        classes: int,
+        sampler: ClipSampler,
+        cache: FrameCache | None = None,
     ) -> None:
         self._videos = videos
         self._spec = spec
         self._classes = classes
+        self._cache = cache
         self.clips = [
             (index, start_s)
             for index, video in enumerate(videos)
@@ -128,7 +139,7 @@ class ValidationClips(Dataset[list[Sample]]):
         video = self._videos[index]
         target = one_hot(video, self._classes)
         try:
-            clip = torch.from_numpy(read_video(video, start_s, self._spec))
+            clip = torch.from_numpy(read_video(video, start_s, self._spec, self._cache))
         except UnusableSource as error:
             side = self._spec.short_side
             nothing = torch.zeros(self._spec.num_frames, side, side, 3, dtype=torch.uint8)
@@ -157,7 +168,9 @@ class Visits(Sampler[Visit]):
             self.order.set_epoch(epoch)
 
 
-def read_video(video: Video, start_s: Fraction, spec: ClipSpec) -> RgbClip:
+def read_video(
+    video: Video, start_s: Fraction, spec: ClipSpec, cache: FrameCache | None = None
+) -> RgbClip:
     """The clip that begins so many seconds into a video's stretch, uint8 (time, height, width, 3).
 
     Raises:
@@ -165,7 +178,8 @@ def read_video(video: Video, start_s: Fraction, spec: ClipSpec) -> RgbClip:
     """
     if video.info is not None:
         begin_s = video.start_s + start_s
-        return read_clip(video.record.path, begin_s, spec, first_s=video.info.first_s)
+        read = read_clip if cache is None else cache.read_clip
+        return read(video.record.path, begin_s, spec, first_s=video.info.first_s)
     clip = video.record.clip
     assert clip is not None
     if len(clip) != spec.num_frames:

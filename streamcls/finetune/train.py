@@ -1,6 +1,8 @@
 """Train a network on labelled videos; what it learnt is still to be written to a model file."""
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from torch.utils.data import DataLoader
 from streamcls.errors import DataError, MissingExtra
 from streamcls.finetune.augment.batch import BatchAugment
 from streamcls.finetune.augment.sample import SampleAugment
+from streamcls.finetune.clips.cache import FrameCache
 from streamcls.finetune.clips.orders import InTurn, Shuffled
 from streamcls.finetune.clips.samplers import Uniform, clip_sampler
 from streamcls.finetune.data import VideoData
@@ -74,6 +77,7 @@ def train(
     except ImportError:
         raise MissingExtra("Finetuning", "finetune") from None
     start = starting_point(model, pretrained, recipe.seed)
+    start = replace(start, clip_spec=recipe.clip_spec(start.clip_spec))
     checked = check(data)
     classes = len(data.labels)
     head = _new_head(start, classes, custom)
@@ -143,6 +147,7 @@ def _loaders(
     from streamcls.finetune.training.fit import world  # noqa: PLC0415 (needs the extra)
 
     rank, of = world(recipe)
+    cache = FrameCache(_cache_folder(), round(recipe.cache_gb * 1e9)) if recipe.cache_gb else None
     labels = checked.labels
     augment = SampleAugment(
         spec,
@@ -158,9 +163,14 @@ def _loaders(
         sampler=clip_sampler(recipe.clips, clips=recipe.clips_per_video),
         augment=augment,
         seed=recipe.seed,
+        cache=cache,
     )
     validation = ValidationClips(
-        checked.val, spec, classes=len(labels), sampler=Uniform(recipe.max_val_clips)
+        checked.val,
+        spec,
+        classes=len(labels),
+        sampler=Uniform(recipe.max_val_clips),
+        cache=cache,
     )
     weights = None
     if recipe.balance is Balance.SAMPLER:
@@ -177,6 +187,11 @@ def _loaders(
         DataLoader(training, sampler=Visits(order), **common),
         DataLoader(validation, sampler=InTurn(len(validation), rank=rank, world=of), **common),
     )
+
+
+def _cache_folder() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "streamcls" / "frames"
 
 
 def _scored_clips(checked: CheckedData, loader: DataLoader[list[Sample]]) -> tuple[ScoredClip, ...]:

@@ -132,6 +132,16 @@ def read_frames(
     return showing
 
 
+def all_frames(path: Path) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    """Every frame that can be decoded, with its media time in seconds.
+
+    Raises:
+        UnusableSource: as `probe`.
+    """
+    with _open(path) as (container, stream):
+        yield from _frames(container, stream)
+
+
 def _seek(
     container: InputContainer, stream: av.VideoStream, time_s: Fraction, time_base: Fraction
 ) -> None:

@@ -11,6 +11,9 @@ from torch.optim import Optimizer
 
 from streamcls.errors import DataError
 from streamcls.finetune.data.balance import Balance
+from streamcls.transforms.spec import ClipSpec
+
+_MOST_SECONDS = 3600.0
 
 
 class Strategy(StrEnum):
@@ -48,6 +51,8 @@ class Recipe:
         balance: what is done where some classes have more videos than others.
         clips: how training picks clips of a video: `random`, or `random_multi` for
             `clips_per_video` of them at each visit.
+        clip_duration_s: spread a clip's frames over so many seconds, in place of what the network
+            was published with; the model file says so, and the daemon does likewise.
         max_val_clips: most clips taken of one validation video, spread evenly.
         max_scale: greatest enlargement of a random crop, 1 or more. 1.25 is X3D's 182 to 228
             pixels (arXiv 2004.04730, section 4).
@@ -66,6 +71,8 @@ class Recipe:
         fast_dev_run: one batch of training and of validation, to see that all is in place.
         workers: processes that read videos; 0 reads in this one.
         cache_gb: disk for decoded small frames, so that later epochs decode nothing; 0 for none.
+        decode_audio: refused: the networks take pictures and the daemon decodes no sound, so what
+            was learnt from sound could not be served.
         devices, nodes: GPUs (or, on the CPU, processes) of each machine, and machines.
     """
 
@@ -83,6 +90,7 @@ class Recipe:
     balance: Balance = Balance.NONE
     clips: str = "random"
     clips_per_video: int = 2
+    clip_duration_s: float | None = None
     max_val_clips: int = 10
     max_scale: float = 1.25
     flip: Mapping[str, str] | None = None
@@ -101,6 +109,7 @@ class Recipe:
     seed: int = 0
     workers: int = 2
     cache_gb: float = 0.0
+    decode_audio: bool = False
     devices: int = 1
     nodes: int = 1
 
@@ -120,10 +129,28 @@ class Recipe:
         for name in ("warm_up", "label_smoothing", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise DataError(f"{name} is {getattr(self, name)}; use 0 or more, below 1")
+        self._check_choices()
+
+    def _check_choices(self) -> None:
+        if self.clip_duration_s is not None and not 0 < self.clip_duration_s <= _MOST_SECONDS:
+            raise DataError(f"clip_duration_s is {self.clip_duration_s}; use seconds above 0")
+        if self.decode_audio:
+            raise DataError(
+                "decode_audio is not to be had: the networks take pictures and the daemon decodes"
+                " no sound, so what was learnt from sound could not be served"
+            )
         if self.milestones[0] > self.milestones[1]:
             raise DataError(f"milestones are {self.milestones}; the first comes before the second")
         if self.clips not in ("random", "random_multi"):
             raise DataError(f"clips is {self.clips!r}; use random or random_multi")
+
+    def clip_spec(self, published: ClipSpec) -> ClipSpec:
+        """What clips of a network are to be, given what it was published with."""
+        if self.clip_duration_s is None:
+            return published
+        # As pytorchvideo counts a clip: the last frame shows as long as the others.
+        rate = round(published.num_frames / self.clip_duration_s, 3)
+        return msgspec.structs.replace(published, sampling_rate=1, trained_fps=rate)
 
     def document(self) -> dict[str, Any]:
         """As JSON takes it."""

@@ -2,6 +2,7 @@
 
 import csv
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -292,3 +293,24 @@ def test_rare_classes_weigh_more() -> None:
 def test_a_recipe_that_means_nothing_is_refused(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(DataError, match=said):
         Recipe(**settings)
+
+
+def test_clips_of_another_duration_are_served_at_that_duration(home: Path) -> None:
+    run(home, replace(QUICK, clip_duration_s=0.8))
+    spec = load_bundle(home / "out.safetensors").clip_spec
+    assert (spec.num_frames, spec.frame_interval_s) == (4, Fraction(1, 5))
+
+
+def test_sound_is_refused_with_the_reason() -> None:
+    with pytest.raises(DataError, match="the daemon decodes no sound, so what was learnt"):
+        Recipe(decode_audio=True)
+
+
+def test_a_cache_changes_nothing_but_the_time(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    plain = run(home, QUICK).manifest
+    for _ in range(2):
+        assert run(home, replace(QUICK, cache_gb=0.1)).manifest.weights_hash == plain.weights_hash
+    assert len(list((tmp_path / "streamcls" / "frames").glob("*.frames"))) == 12
