@@ -46,7 +46,7 @@ def test_the_operators_configuration_goes_before_a_labels_own_defaults(model: Lo
 
 
 def test_thresholds_the_wrong_way_round_name_the_model_files_label(model: LoadedModel) -> None:
-    with pytest.raises(ConfigError, match="the model file's 'rise' off_threshold = 0.7 is above"):
+    with pytest.raises(ConfigError, match=r"the model file's 'rise' off_threshold = 0.7 is above"):
         policies(model, "[decisions]\non_threshold = 0.5")
 
 
@@ -83,4 +83,3 @@ def test_a_labels_off_threshold_is_never_above_its_on_threshold(
 def test_the_background_label_has_no_defaults_of_its_own() -> None:
     with pytest.raises(ValueError, match="'rest' opens no event"):
         DecisionDefaults(background_label="rest", labels={"rest": LabelDecisionDefaults()})
-
