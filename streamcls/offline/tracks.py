@@ -101,10 +101,11 @@ def _file_for(video: Path, source: Path | None, videos: Sequence[Path]) -> Path:
 def _read_csv(path: Path, videos: Sequence[Path]) -> dict[Path, Track]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            columns, rows = reader.fieldnames or (), list(reader)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
-    if rows and not set(_COLUMNS) <= set(rows[0]):
+    if not set(_COLUMNS) <= set(columns):
         raise DataError(f"{path} needs the columns {', '.join(_COLUMNS)}")
     named = {row["video"]: _video_named(row["video"], path, videos) for row in rows}
     segments: dict[Path, list[Segment]] = {video: [] for video in videos if video in named.values()}

@@ -74,6 +74,15 @@ def tuned(
     return msgspec.structs.replace(defaults, labels=defaults.labels | chosen)
 
 
+def policies_of(defaults: DecisionDefaults, labels: Sequence[str]) -> list[Policy | None]:
+    """Each label's policy where nobody overrules the model file; None for the background one."""
+    general, single = defaults.for_labels(), defaults.for_single_labels()
+    return [
+        None if label == defaults.background_label else Policy(**general | single.get(label, {}))
+        for label in labels
+    ]
+
+
 def rewrite_decisions(source: Path, defaults: DecisionDefaults, out: Path) -> None:
     """Write a model file again with other decision defaults; its weights stay byte for byte.
 
