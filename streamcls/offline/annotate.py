@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.stream import Disposition
+from av.stream import Disposition, Stream
 
 from streamcls.errors import ConfigError, SourceError
 from streamcls.offline.predict import VideoPrediction
@@ -84,14 +84,19 @@ def _copy(source: InputContainer, target: OutputContainer, captions: _Captions) 
     kept = target.add_stream_from_template(sound) if sound else None
     film = _Film(target, video, captions)
     times = RecordedTimes(source, video)
+    waiting: list[Packet[Stream]] = []
     for packet in source.demux([video, sound] if sound else [video]):
-        if packet.stream is not video:
-            if kept is not None and packet.dts is not None:
-                packet.stream = kept
-                target.mux(packet)
-            continue
-        for picture in pictures_of(cast("Packet[av.VideoStream]", packet), lambda: None):
-            film.add(picture, times.of(picture))
+        if packet.stream is video:
+            for picture in pictures_of(cast("Packet[av.VideoStream]", packet), lambda: None):
+                film.add(picture, times.of(picture))
+        elif packet.dts is not None:
+            waiting.append(packet)
+        # What is muxed first writes the header, after which no stream can be added.
+        if film.has_begun and kept is not None:
+            for early in waiting:
+                early.stream = kept
+                target.mux(early)
+            waiting.clear()
     film.end()
 
 
@@ -106,6 +111,11 @@ class _Film:
         self._time_base = Fraction(0)
         self._first_s = Fraction(0)
         self._last_pts: int | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there was a picture."""
+        return self._stream is not None
 
     def add(self, picture: av.VideoFrame, time_s: Fraction) -> None:
         """Draw on a picture and encode it; one that is not later than the last is left out."""
