@@ -63,6 +63,8 @@ def evaluate(
     files = find_videos(videos)
     tracks = read_tracks(labels, files, engine.model.labels)
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    if rounded := settings.rounded_stride():
+        errors.print(rounded)
     with progress(errors) as bar:
         task = bar.add_task("recordings", total=len(files))
         scored, failed = score_all(settings, tracks, on_recording=lambda _path: bar.advance(task))

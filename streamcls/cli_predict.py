@@ -59,6 +59,8 @@ def predict(
     engine = Engine.load(ModelSettings(path=model, device=device))
     settings = reading(engine, stride_s=stride)
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    if rounded := settings.rounded_stride():
+        errors.print(rounded)
     with progress(errors) as bar:
         watched = _Watched(predictions(files, settings, batch_size=batch_size), bar, len(files))
         write(watched)

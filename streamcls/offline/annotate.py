@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
-from av.stream import Disposition, Stream
+from av.stream import Stream
 
+from streamcls.config import CaptureSettings
 from streamcls.errors import ConfigError, SourceError
 from streamcls.offline.predict import VideoPrediction
-from streamcls.pipeline.sources.decoder import pictures_of
+from streamcls.pipeline.sources.decoder import opened, pictures_of, video_in
 from streamcls.transforms.timestamps import RecordedTimes
 
 BgrPixels: TypeAlias = npt.NDArray[np.uint8]
@@ -28,6 +29,7 @@ Colour: TypeAlias = tuple[int, int, int]
 
 _ENCODERS = ("libx264", "libopenh264", "mpeg4")
 _SOUND = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})  # what an MP4 can hold
+_TIMEOUT_S = (30.0, 30.0)  # to open, and for each read
 _WHITE, _YELLOW, _BLACK = (255, 255, 255), (0, 220, 255), (0, 0, 0)
 
 
@@ -42,10 +44,11 @@ def annotate(prediction: VideoPrediction, out: Path) -> None:
     try:
         unfinished.touch()
         with (
-            av.open(f"file:{prediction.path.absolute()}", metadata_errors="replace") as source,
+            opened(f"file:{prediction.path.absolute()}", {}, _TIMEOUT_S) as source,
             av.open(f"file:{unfinished.absolute()}", "w", format="mp4") as target,
         ):
-            _copy(source, target, _Captions(prediction))
+            video = video_in(source, str(prediction.path), CaptureSettings().max_pixels)
+            _copy(source, video, target, _Captions(prediction))
         os.replace(unfinished, out)
     except av.FFmpegError as error:
         raise SourceError(f"{prediction.path} cannot be written anew: {error.strerror}") from None
@@ -76,10 +79,10 @@ class _Captions:
         return min(around, key=lambda index: abs(self._centres_s[index] - time_s))
 
 
-def _copy(source: InputContainer, target: OutputContainer, captions: _Captions) -> None:
+def _copy(
+    source: InputContainer, video: av.VideoStream, target: OutputContainer, captions: _Captions
+) -> None:
     """Pictures drawn on and encoded again, sound as it is, in the order of the source."""
-    video = next(s for s in source.streams.video if not s.disposition & Disposition.attached_pic)
-    video.codec_context.thread_type = "AUTO"
     sound = next((s for s in source.streams.audio if s.codec_context.name in _SOUND), None)
     kept = target.add_stream_from_template(sound) if sound else None
     film = _Film(target, video, captions)

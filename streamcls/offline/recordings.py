@@ -8,10 +8,11 @@ from the recording's first frame.
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -29,11 +30,11 @@ from streamcls.errors import ConfigError, SourceError
 from streamcls.events import EventData, Payload
 from streamcls.frames import Frame, Prediction, Window
 from streamcls.lane import Lane, LaneSettings
-from streamcls.pipeline.source import Source
 from streamcls.pipeline.sources import open_source
 from streamcls.pipeline.timeline import MAX_JUMP_S
 
 _NAME = "recording"
+_STREAM = StreamSettings(_NAME, "file:", pace=Pace.FASTEST)
 _LIMITS = CaptureSettings(open_timeout_s=30, read_timeout_s=30)  # a slow disk is no dead camera
 _MAX_STEP_S = Fraction(1)  # a longer one would begin a new stream epoch
 
@@ -83,7 +84,6 @@ def reading(
     Raises:
         ConfigError: the stride or a decision cannot be.
     """
-    stream = StreamSettings(_NAME, "file:", pace=Pace.FASTEST)
     asked = {"stride_s": stride_s, "min_coverage": min_coverage}
     try:
         windows = msgspec.convert(
@@ -92,9 +92,23 @@ def reading(
     except msgspec.ValidationError as error:
         raise ConfigError(f"these windows cannot be: {error}") from None
     settings = Settings(
-        streams=[stream], windows=windows, decisions=decisions or DecisionSettings()
+        streams=[_STREAM], windows=windows, decisions=decisions or DecisionSettings()
     )
-    return LaneSettings.of(stream, settings, engine)
+    return LaneSettings.of(_STREAM, settings, engine)
+
+
+def frames_of(path: Path) -> Generator[Frame, None, None]:
+    """Every frame of a file, by the daemon's own source.
+
+    Raises:
+        SourceError: the file is missing, no video, or damaged; the text names it.
+    """
+    if not path.exists():
+        raise SourceError(f"{path} does not exist", reason="missing")
+    stream = StreamSettings(_NAME, f"file://{path.absolute()}", pace=Pace.FASTEST)
+    source = open_source(stream, _LIMITS, NoClock())
+    with closing(source.frames(threading.Event())) as frames:
+        yield from frames
 
 
 class Recording:
@@ -112,19 +126,18 @@ class Recording:
         name: Path,
         settings: LaneSettings,
         *,
-        source: Callable[[], Source[Frame]] | None = None,
+        frames: Callable[[], Generator[Frame, None, None]] | None = None,
     ) -> None:
         """Nothing is opened yet.
 
         Args:
-            source: gives the frames in place of the file `name`.
+            frames: gives the frames in place of the file `name`; called for each pass.
         """
         self.name = name
         self.settings = settings
         self.first_s = Fraction(0)
         self.length_s = 0.0
-        self._stream = StreamSettings(_NAME, f"file://{name.absolute()}", pace=Pace.FASTEST)
-        self._source = source or self._file
+        self._play = frames or partial(frames_of, name)
         self._lane = self._new_lane(settings)
         self._decided_s: dict[str, float] = {}
 
@@ -193,10 +206,10 @@ class Recording:
         )
 
     def _frames(self) -> Iterator[Frame]:
-        """The source's frames; counts recorded seconds."""
+        """All frames; counts recorded seconds."""
         before: Fraction | None = None
         self.length_s = 0.0
-        with closing(self._source().frames(threading.Event())) as frames:
+        with closing(self._play()) as frames:
             for frame in frames:
                 assert frame.media_s is not None  # a file's frames always have a time
                 if before is None:
@@ -206,14 +219,9 @@ class Recording:
                 before = frame.media_s
                 yield frame
 
-    def _file(self) -> Source[Frame]:
-        if not self.name.exists():
-            raise SourceError(f"{self.name} does not exist", reason="missing")
-        return open_source(self._stream, _LIMITS, NoClock())
-
     def _new_lane(self, settings: LaneSettings) -> Lane:
         return Lane(
-            self._stream,
+            _STREAM,
             settings,
             number=0,
             epochs_before=0,
