@@ -1,5 +1,6 @@
 """`streamcls predict`: whole videos classified, as a table, JSON lines, CSV, WebVTT or video."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
@@ -61,9 +62,12 @@ def predict(
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     if rounded := settings.rounded_stride():
         errors.print(rounded)
-    with progress(errors) as bar:
+    shown = out is not None or format_ is Format.TABLE or not sys.stdout.isatty()
+    with progress(errors, shown=shown) as bar:
         watched = _Watched(predictions(files, settings, batch_size=batch_size), bar, len(files))
-        write(watched)
+        table = write(watched)
+    if table:
+        Console().print(table)
     for path in watched.held:
         errors.print(f"{path} is shorter than a clip; its last frame shows on", style="yellow")
     for reason in watched.failed:
@@ -73,8 +77,8 @@ def predict(
         raise typer.Exit(1)
 
 
-def progress(console: Console) -> Progress:
-    """A bar on standard error that goes when it is done; nothing where that is no terminal."""
+def progress(console: Console, *, shown: bool = True) -> Progress:
+    """A bar that goes when it is done; nothing where the console is no terminal."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -82,7 +86,9 @@ def progress(console: Console) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not (shown and console.is_terminal),
+        redirect_stdout=False,  # which would send what is piped elsewhere to this console
+        redirect_stderr=False,
     )
 
 
@@ -110,8 +116,8 @@ class _Watched:
 
 def _writer(
     format_: Format, out: Path | None, files: Sequence[Path]
-) -> Callable[["_Watched"], None]:
-    """What takes the results.
+) -> Callable[["_Watched"], Table | None]:
+    """What takes the results; it returns what is to be shown at the end.
 
     Raises:
         ConfigError: they cannot be written there.
@@ -125,7 +131,7 @@ def _writer(
     if format_ is Format.TABLE:
         if out is not None:
             raise ConfigError("a table is for the terminal; use --format csv or jsonl with --out")
-        return _print_table
+        return _table
     lines = formats.json_lines if format_ is Format.JSONL else formats.csv_lines
     return lambda results: _write_lines(lines(iter(results)), out)
 
@@ -184,7 +190,7 @@ def _names(files: Sequence[Path], suffix: str) -> dict[Path, str]:
     }
 
 
-def _print_table(results: "_Watched") -> None:
+def _table(results: "_Watched") -> Table | None:
     from streamcls.offline.predict import VideoPrediction
 
     table = Table()
@@ -203,5 +209,4 @@ def _print_table(results: "_Watched") -> None:
                 str(len(result.windows)),
                 escape(events),
             )
-    if table.row_count:
-        Console().print(table)
+    return table if table.row_count else None

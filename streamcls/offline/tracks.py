@@ -1,7 +1,8 @@
 """Label tracks: what is true of a recording and when. CSV, JSON and WebVTT are read.
 
     video,label,start_s,end_s          one CSV for all videos; `video` is a path from the CSV's
-    yard/monday.mp4,covered,12.5,19    folder, or the file's name where that tells it apart
+    yard/monday.mp4,covered,12.5,19    folder, or the file's name where that tells it apart;
+    yard/sunday.mp4,,,                 a row without a label says that nothing happens
 
     [{"label": "covered", "start_s": 12.5, "end_s": 19}, ...]     monday.json beside monday.mp4
 
@@ -107,11 +108,12 @@ def _read_csv(path: Path, videos: Sequence[Path]) -> dict[Path, Track]:
         raise DataError(f"{path} cannot be read: {error}") from None
     if not set(_COLUMNS) <= set(columns):
         raise DataError(f"{path} needs the columns {', '.join(_COLUMNS)}")
-    named = {row["video"]: _video_named(row["video"], path, videos) for row in rows}
+    names = {row["video"] or "" for row in rows}
+    named = {name: _video_named(name, path, videos) for name in names}
     segments: dict[Path, list[Segment]] = {video: [] for video in videos if video in named.values()}
     for number, row in enumerate(rows, start=2):
-        video = named[row["video"]]
-        if video is not None:
+        video = named[row["video"] or ""]
+        if video is not None and row["label"]:
             segments[video].append(_segment(row, f"{path}, line {number}"))
     for video in videos:
         if video not in segments:

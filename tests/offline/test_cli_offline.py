@@ -2,6 +2,11 @@
 
 import csv
 import json
+import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -131,6 +136,28 @@ def test_a_video_is_never_written_over_itself(bundle: Path, tmp_path: Path) -> N
     result = run("predict", video, "--model", bundle, "--format", "video", "--out", tmp_path)
     assert isinstance(result.exception, ConfigError)
     assert video.read_bytes() == before
+
+
+def test_a_progress_bar_on_a_terminal_takes_nothing_from_what_is_piped(
+    yard: Path, bundle: Path
+) -> None:
+    terminal, side = pty.openpty()
+    program = "import typer; from streamcls.cli_predict import predict; typer.run(predict)"
+    command = [sys.executable, "-c", program, str(yard / "monday.mp4"), "--format", "jsonl"]
+    with subprocess.Popen(
+        [*command, "--model", str(bundle)], stdout=subprocess.PIPE, stderr=side, text=True
+    ) as process:
+        os.close(side)
+        shown = b""
+        with suppress(OSError):  # the terminal's end, once nobody holds its other side
+            while piece := os.read(terminal, 4096):
+                shown += piece
+        assert process.stdout is not None
+        lines = process.stdout.read().splitlines()
+    os.close(terminal)
+    assert process.returncode == 0
+    assert b"videos" in shown
+    assert [json.loads(line)["path"] for line in lines] == [str(yard / "monday.mp4")]
 
 
 def test_two_evaluations_print_the_same_bytes(yard: Path, bundle: Path) -> None:

@@ -32,6 +32,15 @@ def test_a_csv_tells_of_all_videos_by_path_or_by_name(tmp_path: Path, videos: li
     }
 
 
+def test_a_row_without_a_label_says_that_nothing_happens(
+    tmp_path: Path, videos: list[Path]
+) -> None:
+    table = tmp_path / "tracks.csv"
+    table.write_text("label,start_s,end_s,video\nrise,1,2,a/one.mp4\n,,,b/two.mp4\nrise,1,2\n")
+    tracks = read_tracks(table, videos, LABELS)
+    assert tracks == {videos[0]: (Segment(1, 2, "rise"),), videos[1]: ()}
+
+
 def test_json_and_webvtt_lie_beside_their_videos_or_in_a_folder(
     tmp_path: Path, videos: list[Path]
 ) -> None:
