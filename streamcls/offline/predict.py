@@ -187,7 +187,7 @@ class _Video:
         mean, mean_form = np.mean(self._scores, axis=0), np.mean(self._forms, axis=0)
         return VideoPrediction(
             path=self.path,
-            length_s=round(self._recording.length_s, 6),
+            length_s=round(float(self._recording.length_s), 6),
             **self._told(mean, mean_form, output),
             windows=tuple(
                 WindowPrediction(

@@ -136,7 +136,7 @@ class Recording:
         self.name = name
         self.settings = settings
         self.first_s = Fraction(0)
-        self.length_s = 0.0
+        self.length_s = Fraction(0)
         self._play = frames or partial(frames_of, name)
         self._lane = self._new_lane(settings)
         self._decided_s: dict[str, float] = {}
@@ -160,16 +160,16 @@ class Recording:
             SourceError: as `windows`.
         """
         assembler = self._new_lane(replace(self.settings, min_coverage=0.0)).assembler()
+        windows: list[Window] = []
         last = None
         for last in self._frames():
-            yield from assembler.push(last)
+            windows += assembler.push(last)
         interval_s = self.settings.engine.model.clip_spec.frame_interval_s
-        windows: list[Window] = []
         while last and not windows:
             assert last.media_s is not None  # a file's frames always have a time
             last = replace(last, media_s=last.media_s + min(interval_s, _MAX_STEP_S))
-            windows = assembler.push(last)
-        yield from windows
+            windows += assembler.push(last)
+        yield from windows[:1]
 
     def report(self, prediction: Prediction) -> tuple[list[Payload], list[LabelEvent]]:
         """What the daemon would publish for a prediction, and the events that ended with it."""
@@ -208,14 +208,14 @@ class Recording:
     def _frames(self) -> Iterator[Frame]:
         """All frames; counts recorded seconds."""
         before: Fraction | None = None
-        self.length_s = 0.0
+        self.length_s = Fraction(0)
         with closing(self._play()) as frames:
             for frame in frames:
                 assert frame.media_s is not None  # a file's frames always have a time
                 if before is None:
                     self.first_s = frame.media_s
                 elif 0 < frame.media_s - before <= MAX_JUMP_S:
-                    self.length_s += float(frame.media_s - before)
+                    self.length_s += frame.media_s - before
                 before = frame.media_s
                 yield frame
 

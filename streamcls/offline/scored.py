@@ -57,7 +57,7 @@ def score_recording(recording: Recording) -> ScoredRecording:
     return ScoredRecording(
         name=recording.name,
         first_s=float(recording.first_s),
-        length_s=recording.length_s,
+        length_s=float(recording.length_s),
         centres_s=np.array(centres_s),
         ends_s=np.array(ends_s),
         stream_epochs=np.array(epochs, np.int64),
