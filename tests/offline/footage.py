@@ -1,6 +1,7 @@
 """Tiny labelled recordings, and a scorer that tells their labels by brightness."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -22,16 +23,25 @@ def write_scenes(
     *,
     fps: int = 10,
     size: tuple[int, int] = (64, 48),
+    first_s: int = 0,
 ) -> Path:
-    """Write a flat grey recording, so many seconds of each label's grey."""
+    """Write a flat grey recording, so many seconds of each label's grey.
+
+    Args:
+        first_s: media time of its first frame; an MP4 forgets it, a Matroska file does not.
+    """
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast"})
         stream.width, stream.height = size
         stream.pix_fmt = "yuv420p"
+        pts = first_s * fps
         for label, seconds in scenes:
             picture = np.full((size[1], size[0], 3), GREY[label], np.uint8)
             for _ in range(round(seconds * fps)):
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                frame.pts, frame.time_base = pts, Fraction(1, fps)
+                pts += 1
+                container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
 

@@ -71,7 +71,9 @@ def test_a_bad_file_is_named_and_the_rest_goes_on(
 def test_stored_scores_decide_as_the_lane_did(engine: Engine, day: Path, tmp_path: Path) -> None:
     settings = reading(engine, stride_s=0.3)
     blink = write_scenes(tmp_path / "blink.mp4", [("rise", 0.7), ("fall", 1.1), ("rise", 0.9)])
-    for video in (day, blink):
+    late = write_scenes(tmp_path / "late.mkv", [("rise", 1.5), ("rest", 1.0)], first_s=7)
+    for video in (day, blink, late):
         scored = score_recording(Recording(video, settings))
         assert scored.events
+        assert scored.first_s == (7 if video is late else 0)
         assert decide(scored, settings.policies, engine.model.labels) == scored.events
