@@ -10,7 +10,7 @@ PINS := --constraint constraints.txt
 
 PHOTOS := tests/data/photos
 
-.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery check-network fuzz soak bench bench-delivery bench-isolation camera-motion sample install install-service uninstall-service clean
+.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery check-network fuzz soak bench bench-delivery bench-isolation bench-loading camera-motion sample install install-service uninstall-service clean
 
 demo: $(VENV)/.installed
 	$(BIN)/streamcls demo
@@ -66,6 +66,10 @@ check-truth: $(VENV)/.installed-dev
 # What a process per stream costs: CPU and memory, against threads.
 bench-isolation: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks.isolation
+
+# Clips per second into training, against pytorchvideo's way and bare decoding.
+bench-loading: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.benchmarks.loading
 
 # The bundled model on clips filmed over photographs that were never used in training.
 check-accuracy: $(VENV)/.installed-dev

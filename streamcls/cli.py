@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from streamcls import cli_check, cli_keys, cli_models, cli_watch
+from streamcls import cli_check, cli_finetune, cli_keys, cli_models, cli_watch
 from streamcls.errors import StreamclsError
 from streamcls.urls import redact
 
@@ -88,67 +88,7 @@ app.command()(cli_watch.watch)
 app.command()(cli_watch.events)
 
 
-@app.command()
-def finetune(
-    data_dir: Annotated[Path, typer.Argument(help="Holds train/<class>/ and val/<class>/ videos.")],
-    model: Annotated[
-        str, typer.Option(help="A network (`streamcls models list`) or a model file to start from.")
-    ],
-    out: Annotated[Path, typer.Option(help="The .safetensors model file to write.")],
-    epochs: int = 10,
-    batch_size: int = 8,
-    lr: Annotated[float, typer.Option(help="Learning rate.")] = 1e-3,
-    head_only: Annotated[bool, typer.Option(help="Train the new head alone.")] = False,
-    flip: Annotated[
-        bool, typer.Option(help="Add mirror images; no label may name a side.")
-    ] = False,
-    background: Annotated[
-        str | None, typer.Option(help="The class that shall open no event.")
-    ] = None,
-    seed: int = 0,
-    workers: Annotated[int, typer.Option(help="Processes that read videos.")] = 2,
-    device: str = "auto",
-) -> None:
-    """Train a network on folders of clips and write the model file to serve."""
-    from streamcls.finetune.train import Recipe, finetune
-
-    recipe = Recipe(
-        epochs=epochs,
-        batch_size=batch_size,
-        lr=lr,
-        freeze_backbone=head_only,
-        flip={} if flip else None,
-        seed=seed,
-        workers=workers,
-    )
-    try:
-        report = finetune(
-            data_dir,
-            model=model,
-            out=out,
-            recipe=recipe,
-            background_label=background,
-            device=device,
-        )
-    except (KeyboardInterrupt, SystemExit):  # Lightning ends the process well on SIGTERM
-        raise StreamclsError("finetuning was interrupted; no model file was written") from None
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise StreamclsError(
-            "a process that reads videos was ended from outside, for lack of memory perhaps;"
-            " no model file was written; try fewer --workers"
-        ) from None
-    console = Console()
-    if report.skipped:
-        console.print(f"{len(report.skipped)} file(s) skipped, as named above", style="yellow")
-    metrics = ", ".join(f"{name} {value:.3f}" for name, value in report.metrics.items())
-    console.print(f"wrote {report.path}: {metrics}", markup=False, soft_wrap=True)
-    console.print(
-        f"serve it: set [model] path = {str(report.path)!r}", markup=False, soft_wrap=True
-    )
-
-
+app.command()(cli_finetune.finetune)
 app.command()(cli_check.check)
 
 

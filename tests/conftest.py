@@ -7,6 +7,7 @@ fails instead of being skipped.
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from functools import cache
@@ -15,6 +16,9 @@ import pytest
 
 # The networks of the tests are small: on a busy machine a second thread only waits for its turn.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell that starts this in the background lets it, and all it starts, ignore SIGINT.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REQUIRED = set(filter(None, os.environ.get("STREAMCLS_REQUIRE", "").split(",")))
 

@@ -9,8 +9,11 @@ import torch
 
 from streamcls.clock import SystemClock
 from streamcls.config import CaptureSettings, Pace, StreamSettings
-from streamcls.finetune.dataset import ValidationClips, Video
-from streamcls.finetune.reader import probe, read_clip
+from streamcls.finetune.clips.reader import probe, read_clip
+from streamcls.finetune.clips.samplers import Uniform
+from streamcls.finetune.data import Record, VideoData
+from streamcls.finetune.data.checking import check
+from streamcls.finetune.loading import ValidationClips
 from streamcls.frames import Window
 from streamcls.models.zoo import ZOO
 from streamcls.pipeline.sources import open_source
@@ -87,10 +90,12 @@ def test_an_avi_with_b_frames_which_tells_no_presentation_times_is_read_in_order
 def test_the_validation_set_of_finetune_reads_windows_of_the_stream(tmp_path: Path) -> None:
     spec = ZOO["x3d_xs"].clip_spec
     path = write_video(tmp_path / "clip.mp4", frames=150, fps=25, size=(320, 180), b_frames=2)
-    validation = ValidationClips([Video(probe(path), 0)], spec, max_clips=4)
+    records = [Record(path, (label,)) for label in "ab"]
+    videos = check(VideoData.of(records, records)).val
+    validation = ValidationClips(videos, spec, classes=2, sampler=Uniform(4))
     by_clip = {window.clip.tobytes(): window for window in streamed(path, spec, 0.4)}
     for index in range(len(validation)):
-        assert validation[index].clip.numpy().tobytes() in by_clip
+        assert validation[index][0].clip.numpy().tobytes() in by_clip
 
 
 def test_a_clip_is_the_same_alone_and_in_a_batch(tmp_path: Path) -> None:

@@ -16,14 +16,14 @@ FLOORS: list[set[str]] = [
     {"models"},
     {"pipeline", "observe", "client"},
     {"engine", "delivery", "isolation", "probe", "finetune", "terminal"},
-    {"lane", "offline"},
+    {"lane", "finetuning", "offline"},
     {"stream_line", "reload"},
     {"fleet"},
     {"reloader"},
     {"daemon"},
     {"demo"},
-    {"cli", "cli_check", "cli_keys", "cli_models", "cli_watch"}
-    | {"cli_predict", "cli_evaluate"},
+    {"cli", "cli_check", "cli_evaluate", "cli_finetune", "cli_keys", "cli_models", "cli_predict"}
+    | {"cli_watch"},
 ]
 APART = [
     ("finetune", "pipeline"),
@@ -47,7 +47,7 @@ LIBRARIES = {
     | {"client", "keys"},
     "sqlite3": {"history"},
     "prometheus_client": {"observe/metrics"},
-    "av": {"pipeline/sources", "probe", "finetune/reader", "finetune/camera_motion"}
+    "av": {"pipeline/sources", "probe", "finetune/clips/reader", "finetune/camera_motion"}
     | {"offline/annotate"},
     "cv2": {"transforms/pixels", "pipeline/sources", "finetune", "offline/annotate"},
     "torch": {"transforms/clip", "models", "finetune"},

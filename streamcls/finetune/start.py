@@ -1,4 +1,4 @@
-"""Where finetuning starts: fresh weights of a zoo network, or those of a model file."""
+"""Where finetuning starts: fresh weights of a network, or those of a model file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from torch import nn
 
 from streamcls.errors import ModelError
 from streamcls.models.bundle import LoadedModel, bundled_models, load_bundle
-from streamcls.models.zoo import ZOO, build_network, find_architecture
+from streamcls.models.zoo import architectures, build_network, find_architecture, is_architecture
 from streamcls.transforms import ClipSpec
 
 
@@ -35,10 +35,10 @@ def starting_point(model: str, pretrained: str | None, seed: int) -> StartingPoi
         ModelError: no such network or file, or the two do not go together.
     """
     torch.manual_seed(seed)
-    if model in ZOO and pretrained is None:
+    if is_architecture(model) and pretrained is None:
         network, spec = build_network(model), find_architecture(model).clip_spec
         return StartingPoint(network, model, {}, spec, {"model": model})
-    if model not in ZOO and pretrained is not None:
+    if not is_architecture(model) and pretrained is not None:
         raise ModelError(f"{model!r} already names weights; give a network and a file, or one file")
     loaded = _load(pretrained or model)
     manifest = loaded.manifest
@@ -58,4 +58,4 @@ def _load(path_or_name: str) -> LoadedModel:
     except ModelError as error:
         if Path(path_or_name).exists() or path_or_name in bundled_models():
             raise
-        raise ModelError(f"{error}; or a network: {', '.join(ZOO)}") from None
+        raise ModelError(f"{error}; or a network: {', '.join(architectures())}") from None

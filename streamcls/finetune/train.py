@@ -1,248 +1,213 @@
-"""Finetune a network on a data folder and write the model file that the daemon serves."""
+"""Train a network on labelled videos; what it learnt is still to be written to a model file."""
 
-import dataclasses
-import importlib.metadata
-import logging
-import tempfile
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from streamcls.errors import DataError, MissingExtra
-from streamcls.finetune.augment import Augment
-from streamcls.finetune.dataset import (
+from streamcls.finetune.augment.batch import BatchAugment
+from streamcls.finetune.augment.sample import SampleAugment
+from streamcls.finetune.clips.orders import InTurn, Shuffled
+from streamcls.finetune.clips.samplers import Uniform, clip_sampler
+from streamcls.finetune.data import VideoData
+from streamcls.finetune.data.balance import (
+    Balance,
+    class_weights,
+    positive_weights,
+    visit_weights,
+)
+from streamcls.finetune.data.checking import CheckedData, check
+from streamcls.finetune.loading import (
     Sample,
     TrainingClips,
     ValidationClips,
-    VideoFolder,
+    Visits,
+    flatten,
     init_worker,
-    scan_folder,
+    one_hot,
 )
-from streamcls.finetune.start import starting_point
-from streamcls.models.backends import resolve_device
-from streamcls.models.bundle import (
-    DecisionDefaults,
-    Manifest,
-    check_target,
-    write_bundle,
-)
-from streamcls.models.zoo import replace_head
+from streamcls.finetune.start import StartingPoint, starting_point
+from streamcls.finetune.trained import ScoredClip, Trained
+from streamcls.finetune.training.recipe import Custom, Recipe
+from streamcls.models.zoo import build_network, replace_head
 from streamcls.transforms import ClipSpec
 
-if TYPE_CHECKING:
-    from streamcls.finetune.module import ClipClassifier
-
-METRICS = ("val_accuracy", "val_video_accuracy", "val_loss")
-"""Share of right clips, share of right videos by the mean of their clips, and cross entropy."""
-
-_PACKAGES = ("streamcls", "torch", "pytorchvideo", "pytorch-lightning", "av")
+_MAY_DIFFER = {"workers", "cache_gb"}  # between the parts of a resumed run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """How to train.
-
-    Attributes:
-        freeze_backbone: train the new head alone: quick, and hard to overfit.
-        flip: as `Augment`: None for no mirror images, else labels they turn into each other.
-        max_val_clips: most clips taken of one validation video.
-        workers: processes that read videos; 0 reads in this one.
-    """
-
-    epochs: int = 10
-    batch_size: int = 8
-    lr: float = 1e-3
-    freeze_backbone: bool = False
-    max_scale: float = 1.25
-    flip: Mapping[str, str] | None = None
-    max_val_clips: int = 10
-    seed: int = 0
-    workers: int = 2
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "lr", "max_val_clips"):
-            if getattr(self, name) <= 0:
-                raise DataError(f"{name} is {getattr(self, name)}; it must be above 0")
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What finetuning came to.
-
-    Attributes:
-        metrics: of the kept epoch, named by `METRICS`.
-        skipped: files that could not be used, and why.
-    """
-
-    path: Path
-    manifest: Manifest
-    metrics: dict[str, float]
-    skipped: tuple[str, ...]
-
-
-def finetune(
-    data_dir: Path,
+def train(
+    data: VideoData,
     *,
     model: str,
-    out: Path,
-    pretrained: str | None = None,
-    recipe: Recipe | None = None,
-    background_label: str | None = None,
-    device: str = "auto",
+    pretrained: str | None,
+    recipe: Recipe,
+    custom: Custom,
+    device: torch.device,
+    run_dir: Path,
+    resume: bool = False,
+    tensorboard: bool = False,
     progress: bool = True,
-) -> Report:
-    """Train on `train/<class>/`, keep the epoch best on `val/<class>/`, write a model file.
-
-    Each video is of one class, so the file written is single-label (softmax). Of a multi-label file
-    (sigmoid) to start from, the weights below the head are used all the same.
+) -> Trained:
+    """Train, and keep the epoch best on the validation videos.
 
     Args:
-        model: a zoo name (`x3d_xs`), with random weights unless `pretrained` is given; or a model
-            file or bundled name, whose weights are kept and whose head is replaced.
-        out: the model file to write; it ends in .safetensors.
-        pretrained: a model file of the same architecture to take weights and clip spec from.
-        background_label: the class that shall open no event.
-        device: as `resolve_device`.
+        model, pretrained: as `starting_point`.
+        run_dir: keeps the checkpoint and the logs.
+        resume: go on from the checkpoint in `run_dir`, if there is one.
+        tensorboard: write its event files too.
         progress: show a progress bar on standard output.
 
     Raises:
         MissingExtra: the extra `finetune` is not installed.
-        DataError: the folder or the recipe cannot be used.
+        DataError: the data or the recipe cannot be used, or the run's folder holds the checkpoint
+            of another run, or of one that was not asked to go on.
         ModelError: `model` or `pretrained` cannot be used.
-        ConfigError: the device is not there, or `out` cannot be written.
     """
     try:
-        from streamcls.finetune.module import ClipClassifier  # noqa: PLC0415 (needs the extra)
+        from streamcls.finetune.training import fit as training  # noqa: PLC0415 (needs the extra)
+        from streamcls.finetune.training.judge import Judge  # noqa: PLC0415
+        from streamcls.finetune.training.module import ClipClassifier  # noqa: PLC0415
     except ImportError:
-        raise MissingExtra("finetuning", "finetune") from None
-    recipe = recipe or Recipe()
-    # What would only fail after hours of training is refused before it.
-    check_target(out)
-    where = resolve_device(device)
-    folder = scan_folder(data_dir)
-    if background_label is not None and background_label not in folder.labels:
-        raise DataError(
-            f"background label {background_label!r} is no class of {data_dir}; its classes:"
-            f" {', '.join(folder.labels)}"
-        )
+        raise MissingExtra("Finetuning", "finetune") from None
     start = starting_point(model, pretrained, recipe.seed)
-    head = replace_head(start.network, len(folder.labels))
+    checked = check(data)
+    classes = len(data.labels)
+    head = _new_head(start, classes, custom)
+    training_loader, validation_loader = _loaders(checked, start.clip_spec, recipe, custom)
+    clips = _scored_clips(checked, validation_loader)
+    targets = torch.stack([one_hot(clip.video, classes) for clip in clips])
+    judge = Judge(
+        targets,
+        [clip.index for clip in clips],
+        multi_label=data.multi_label,
+        metrics=custom.metrics,
+        fingerprint=_fingerprint(checked, recipe),
+    )
     classifier = ClipClassifier(
         start.network,
-        head,
         start.clip_spec,
-        lr=recipe.lr,
-        freeze_backbone=recipe.freeze_backbone,
-        val_videos=[video.label for video in folder.val],
+        recipe,
+        custom,
+        val_clips=len(clips),
+        classes=classes,
+        multi_label=data.multi_label,
+        weights=_class_weights(checked, recipe),
+        change=_batch_augment(recipe, custom),
     )
-    training, validation = _loaders(folder, start.clip_spec, recipe)
-    metrics = _fit(classifier, training, validation, recipe, where, progress=progress)
-    manifest = write_bundle(
-        out,
-        network=classifier.network,
-        name=out.stem,
-        architecture=start.architecture,
-        arguments=start.arguments | {"num_classes": len(folder.labels)},
-        labels=folder.labels,
-        clip_spec=start.clip_spec,
-        decisions=DecisionDefaults(background_label=background_label),
-        provenance={
-            "created_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-            "data": {
-                "folder": data_dir.resolve().name,
-                "videos": folder.counts(),
-                "skipped": len(folder.skipped),
-            },
-            "started_from": start.described,
-            "recipe": dataclasses.asdict(recipe),
-            "metrics": metrics,
-            "versions": _versions(),
-        },
+    run = training.Run(run_dir, resume, tensorboard, progress)
+    training.fit(classifier, judge, head, training_loader, validation_loader, recipe, device, run)
+    network = start.network.cpu()
+    network.load_state_dict(judge.weights)
+    return Trained(
+        network.eval(),
+        head,
+        start,
+        checked,
+        recipe,
+        clips,
+        judge.logits,
+        targets,
+        judge.best_metrics(),
+        tuple(judge.history),
+        (*checked.skipped, *sorted(classifier.broken)),
     )
-    return Report(out, manifest, metrics, folder.skipped)
+
+
+def _new_head(start: StartingPoint, classes: int, custom: Custom) -> nn.Module:
+    """Put a fresh last layer in the place of the network's."""
+    head = replace_head(start.network, classes)
+    if custom.head is None:
+        return head
+    network = start.network
+    name = next(name for name, module in network.named_modules() if module is head)
+    own = custom.head(head, classes)
+    parent, _, leaf = name.rpartition(".")
+    setattr(network.get_submodule(parent), leaf, own)
+    twin = build_network(start.architecture, **start.arguments | {"num_classes": classes})
+    shapes = {key: value.shape for key, value in twin.state_dict().items()}
+    if shapes != {key: value.shape for key, value in network.state_dict().items()}:
+        raise DataError(
+            f"a model file of {start.architecture} cannot hold this head: its builder makes"
+            " another; register a network of your own that has it"
+        )
+    return own
 
 
 def _loaders(
-    folder: VideoFolder, spec: ClipSpec, recipe: Recipe
-) -> tuple[DataLoader[Sample], DataLoader[Sample]]:
-    augment = Augment(spec, folder.labels, max_scale=recipe.max_scale, flip=recipe.flip)
+    checked: CheckedData, spec: ClipSpec, recipe: Recipe, custom: Custom
+) -> tuple[DataLoader[list[Sample]], DataLoader[list[Sample]]]:
+    from streamcls.finetune.training.fit import world  # noqa: PLC0415 (needs the extra)
+
+    rank, of = world(recipe)
+    labels = checked.labels
+    augment = SampleAugment(
+        spec,
+        labels,
+        max_scale=recipe.max_scale,
+        flip=recipe.flip,
+        after_decoding=custom.after_decoding,
+    )
+    training = TrainingClips(
+        checked.train,
+        spec,
+        classes=len(labels),
+        sampler=clip_sampler(recipe.clips, clips=recipe.clips_per_video),
+        augment=augment,
+        seed=recipe.seed,
+    )
+    validation = ValidationClips(
+        checked.val, spec, classes=len(labels), sampler=Uniform(recipe.max_val_clips)
+    )
+    weights = None
+    if recipe.balance is Balance.SAMPLER:
+        weights = visit_weights([video.targets for video in checked.train], len(labels))
+    order = Shuffled(len(training), seed=recipe.seed, weights=weights, rank=rank, world=of)
     common: dict[str, Any] = {
         "batch_size": recipe.batch_size,
         "num_workers": recipe.workers,
         "persistent_workers": recipe.workers > 0,
         "worker_init_fn": init_worker,
-        "collate_fn": list,
+        "collate_fn": flatten,
     }
-    training = TrainingClips(folder.train, spec, augment)
-    validation = ValidationClips(folder.val, spec, max_clips=recipe.max_val_clips)
-    return DataLoader(training, shuffle=True, **common), DataLoader(validation, **common)
+    return (
+        DataLoader(training, sampler=Visits(order), **common),
+        DataLoader(validation, sampler=InTurn(len(validation), rank=rank, world=of), **common),
+    )
 
 
-def _fit(
-    classifier: "ClipClassifier",
-    training: DataLoader[Sample],
-    validation: DataLoader[Sample],
-    recipe: Recipe,
-    device: torch.device,
-    *,
-    progress: bool,
-) -> dict[str, float]:
-    """Train, leave the best epoch's weights in the classifier, and measure them once more."""
-    import pytorch_lightning as lightning  # noqa: PLC0415 (an extra)
-    from pytorch_lightning.callbacks import ModelCheckpoint  # noqa: PLC0415
-
-    with _quiet(), tempfile.TemporaryDirectory() as scratch:
-        lightning.seed_everything(recipe.seed, workers=True, verbose=False)
-        best = ModelCheckpoint(scratch, monitor="val_rank", mode="max", save_weights_only=True)
-        trainer = lightning.Trainer(
-            max_epochs=recipe.epochs,
-            accelerator="gpu" if device.type == "cuda" else "cpu",
-            devices=[device.index or 0] if device.type == "cuda" else 1,
-            callbacks=[best],
-            logger=False,
-            enable_progress_bar=progress,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            default_root_dir=scratch,
-        )
-        try:
-            trainer.fit(classifier, training, validation)
-            state = torch.load(best.best_model_path, weights_only=True)["state_dict"]
-            classifier.load_state_dict(state)
-            measured = trainer.validate(classifier, validation, verbose=False)[0]
-        except DataError as error:
-            # A loader's worker wraps its own traceback round the message.
-            last_line = str(error).strip().splitlines()[-1]
-            raise DataError(last_line.partition("DataError: ")[2] or last_line) from None
-    return {name: round(measured[name], 6) for name in METRICS}
+def _scored_clips(checked: CheckedData, loader: DataLoader[list[Sample]]) -> tuple[ScoredClip, ...]:
+    assert isinstance(loader.dataset, ValidationClips)
+    return tuple(
+        ScoredClip(checked.val[index], index, checked.val[index].start_s + start_s)
+        for index, start_s in loader.dataset.clips
+    )
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning from advertising and from advising about worker counts."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
-    before = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric|torch")
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, before, strict=True):
-                logger.setLevel(level)
+def _class_weights(checked: CheckedData, recipe: Recipe) -> Tensor | None:
+    if recipe.balance is not Balance.WEIGHTS:
+        return None
+    weigh = positive_weights if checked.data.multi_label else class_weights
+    return weigh([video.targets for video in checked.train], len(checked.labels))
 
 
-def _versions() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for package in _PACKAGES:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
+def _batch_augment(recipe: Recipe, custom: Custom) -> BatchAugment:
+    return BatchAugment(
+        colour_jitter=recipe.colour_jitter,
+        frames_alike=recipe.jitter_frames_alike,
+        rand_augment=recipe.rand_augment,
+        mixup=recipe.mixup,
+        cutmix=recipe.cutmix,
+        on_device=custom.on_device,
+    )
+
+
+def _fingerprint(checked: CheckedData, recipe: Recipe) -> dict[str, str]:
+    """What must be the same for a run to go on."""
+    kept = {key: value for key, value in recipe.document().items() if key not in _MAY_DIFFER}
+    named = {key: json.dumps(value, sort_keys=True) for key, value in kept.items()}
+    videos = json.dumps([video.record.name for video in (*checked.train, *checked.val)])
+    return named | {"labels": json.dumps(checked.labels), "videos": videos}

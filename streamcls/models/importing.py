@@ -19,6 +19,7 @@ def import_checkpoint(
     labels: Path,
     out: Path,
     activation: Activation = Activation.SOFTMAX,
+    provenance: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Convert a checkpoint in pytorchvideo's hub layout, `{"model_state": {name: tensor}}`.
 
@@ -26,9 +27,10 @@ def import_checkpoint(
     malicious file can run nothing.
 
     Args:
-        architecture: a zoo name; the weights must fit it exactly.
+        architecture: a network's name; the weights must fit it exactly.
         labels: JSON: a list of names, or an object name -> index as pytorchvideo publishes.
         activation: what the network was trained with; no checkpoint says so.
+        provenance: more to say of where the checkpoint came from.
 
     Raises:
         ModelError: a file is missing or unreadable, or the weights do not fit.
@@ -52,7 +54,7 @@ def import_checkpoint(
         clip_spec=find_architecture(architecture).clip_spec,
         decisions=DecisionDefaults(),
         activation=activation,
-        provenance={"imported_from": checkpoint.name},
+        provenance={"imported_from": checkpoint.name, **(provenance or {})},
     )
 
 

@@ -29,18 +29,36 @@ def clip_batch(clips: Sequence[RgbClip], spec: ClipSpec, device: torch.device) -
     Raises:
         ValueError: a clip's frame count or size does not fit the spec.
     """
+    return normalise(gather(clips, spec, device), spec)
+
+
+def gather(clips: Sequence[RgbClip], spec: ClipSpec, device: torch.device) -> Tensor:
+    """The clips' central squares as one uint8 batch (batch, time, crop, crop, 3) on the device.
+
+    Raises:
+        ValueError: a clip's frame count or size does not fit the spec.
+    """
     batch = torch.stack([_centre_crop(torch.from_numpy(clip), spec) for clip in clips])
     if device.type == "cuda":
         batch = batch.pin_memory()
-    return normalise(batch.to(device, non_blocking=True), spec)
+    return batch.to(device, non_blocking=True)
 
 
 def normalise(clips: Tensor, spec: ClipSpec) -> Tensor:
     """uint8 (batch, time, height, width, 3) -> float32 (batch, 3, time, height, width)."""
-    channels_first = clips.permute(0, 4, 1, 2, 3).to(torch.float32) / 255
+    return standardise(unit_range(clips), spec)
+
+
+def unit_range(clips: Tensor) -> Tensor:
+    """uint8 (batch, time, height, width, 3) -> float32 (batch, 3, time, height, width), 0 to 1."""
+    return clips.permute(0, 4, 1, 2, 3).to(torch.float32) / 255
+
+
+def standardise(clips: Tensor, spec: ClipSpec) -> Tensor:
+    """Each channel less the spec's mean, over its standard deviation."""
     mean = torch.tensor(spec.mean, device=clips.device).view(1, 3, 1, 1, 1)
     std = torch.tensor(spec.std, device=clips.device).view(1, 3, 1, 1, 1)
-    return (channels_first - mean) / std
+    return (clips - mean) / std
 
 
 def pathways(batch: Tensor, spec: ClipSpec) -> list[Tensor]:

@@ -1,5 +1,6 @@
 """Finetuning learns what only the order of frames tells, and writes a file that serves it."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
@@ -9,12 +10,16 @@ import pytest
 import torch
 
 from streamcls.errors import ConfigError, DataError, MissingExtra, ModelError
-from streamcls.finetune.reader import read_clip
+from streamcls.finetune.clips.reader import read_clip
+from streamcls.finetune.data import VideoData
+from streamcls.finetune.data.checking import CheckedData, check
 from streamcls.finetune.start import starting_point
-from streamcls.finetune.train import METRICS, Recipe, finetune
+from streamcls.finetune.training.judge import METRICS
+from streamcls.finetune.training.recipe import Recipe, Strategy
+from streamcls.finetuning import finetune
 from streamcls.models.backends import TorchBackend
 from streamcls.models.bundle import load_bundle
-from tests.finetune.clips import LABELS, write_ramp, write_ramps
+from tests.finetune.ramps import LABELS, write_ramp, write_ramps
 from tests.models.small import SPEC, write_small
 
 QUICK = Recipe(epochs=1, batch_size=8, workers=0)
@@ -78,7 +83,7 @@ def test_a_frozen_backbone_keeps_every_weight_but_the_heads(
     ramps: Path, base: str, tmp_path: Path
 ) -> None:
     out = tmp_path / "m.safetensors"
-    recipe = Recipe(epochs=2, batch_size=8, lr=0.1, workers=0, freeze_backbone=True)
+    recipe = Recipe(epochs=2, batch_size=8, lr=0.1, workers=0, strategy=Strategy.FREEZE)
     finetune(ramps, model=base, out=out, recipe=recipe, progress=False)
     before = load_bundle(base).network.state_dict()
     after = load_bundle(out).network.state_dict()
@@ -95,7 +100,7 @@ def test_loader_processes_give_what_this_process_gives(
 ) -> None:
     metrics = []
     for workers in (0, 1):
-        recipe = Recipe(epochs=1, batch_size=8, lr=1e-9, workers=workers, freeze_backbone=True)
+        recipe = Recipe(epochs=1, batch_size=8, lr=1e-9, workers=workers, strategy=Strategy.FREEZE)
         report = finetune(
             ramps, model=base, out=tmp_path / "m.safetensors", recipe=recipe, progress=False
         )
@@ -152,34 +157,60 @@ def test_what_would_fail_after_training_is_refused_before(
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_file_that_breaks_in_mid_training_is_named_on_one_line(
+def test_files_that_break_in_mid_training_are_skipped_and_named(
     base: str, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_ramps(tmp_path / "data", train=1, val=1)
-    doomed = tmp_path / "data" / "val" / "rise" / "00.mp4"
+    write_ramps(tmp_path / "data", train=2, val=2)
+    doomed = [tmp_path / "data" / split / "rise" / "00.mp4" for split in ("train", "val")]
 
-    def lose_a_file(*arguments: object, **named: object) -> object:
-        doomed.unlink(missing_ok=True)
-        return starting_point(*arguments, **named)  # type: ignore[arg-type]
+    def lose_files(data: VideoData) -> CheckedData:
+        checked = check(data)
+        for path in doomed:
+            path.unlink()
+        return checked
 
-    monkeypatch.setattr("streamcls.finetune.train.starting_point", lose_a_file)
-    recipe = Recipe(epochs=1, workers=workers)
-    with pytest.raises(DataError) as caught:
+    monkeypatch.setattr("streamcls.finetune.train.check", lose_files)
+    report = finetune(
+        tmp_path / "data",
+        model=base,
+        out=tmp_path / "m.safetensors",
+        recipe=Recipe(epochs=1, workers=workers),
+        progress=False,
+    )
+    assert [str(path) in why for path, why in zip(doomed, report.skipped, strict=True)] == [
+        True,
+        True,
+    ]
+
+
+def test_a_disk_that_is_gone_ends_it_with_one_line(
+    base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_ramps(tmp_path / "data", train=3, val=1)
+
+    def lose_all(data: VideoData) -> CheckedData:
+        checked = check(data)
+        shutil.rmtree(tmp_path / "data" / "train")
+        return checked
+
+    monkeypatch.setattr("streamcls.finetune.train.check", lose_all)
+    with pytest.raises(
+        DataError, match=r"videos in a row cannot be read, the first: .*\.mp4"
+    ) as caught:
         finetune(
             tmp_path / "data",
             model=base,
             out=tmp_path / "m.safetensors",
-            recipe=recipe,
+            recipe=Recipe(epochs=1, workers=1),
             progress=False,
         )
-    assert str(caught.value).startswith(str(doomed))
     assert "\n" not in str(caught.value)
 
 
 def test_without_the_extra_it_says_what_to_install(
     ramps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(sys.modules, "streamcls.finetune.module", raising=False)
+    monkeypatch.delitem(sys.modules, "streamcls.finetune.training.module", raising=False)
     monkeypatch.setitem(sys.modules, "pytorch_lightning", None)
     with pytest.raises(MissingExtra, match=r"pip install 'streamcls\[finetune\]'"):
         finetune(ramps, model="x3d_xs", out=tmp_path / "m.safetensors")

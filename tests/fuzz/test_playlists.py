@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streamcls.errors import SourceError
-from streamcls.finetune.reader import probe
+from streamcls.finetune.clips.reader import probe
 from tests.pipeline.playing import play, source
 from tests.videos import write_video
 

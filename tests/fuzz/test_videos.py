@@ -13,8 +13,8 @@ import pytest
 from streamcls.clock import SystemClock
 from streamcls.config import CaptureSettings, Pace, StreamSettings
 from streamcls.errors import SourceError, UnusableSource
-from streamcls.finetune.dataset import clip_starts
-from streamcls.finetune.reader import probe, read_clip
+from streamcls.finetune.clips.reader import probe, read_clip
+from streamcls.finetune.clips.samplers import Uniform
 from streamcls.frames import Frame
 from streamcls.pipeline.sources import open_source
 from streamcls.transforms import ClipSpec, to_small_rgb
@@ -72,7 +72,7 @@ def read(path: Path) -> str:
     """Read a file's clips as finetune does; what came of it."""
     try:
         info = probe(path)
-        for start_s in {Fraction(0), *clip_starts(info.length_s, SPEC, 3)}:
+        for start_s in {Fraction(0), *Uniform(3)(info.length_s, SPEC)}:
             clip = read_clip(path, start_s, SPEC, first_s=info.first_s)
             assert clip.shape[0] == SPEC.num_frames
     except UnusableSource as error:

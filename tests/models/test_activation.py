@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from streamcls.finetune.train import Recipe, finetune
+from streamcls.finetune.training.recipe import Recipe, Strategy
+from streamcls.finetuning import finetune
 from streamcls.models.bundle import Activation, load_bundle
-from tests.finetune.clips import write_ramps
+from tests.finetune.ramps import write_ramps
 from tests.models.small import write_small
 
 
@@ -17,7 +18,7 @@ def test_finetuning_takes_a_multi_label_files_weights_and_writes_a_single_label_
     base, out = tmp_path / "multi.safetensors", tmp_path / "m.safetensors"
     write_small(base, activation=Activation.SIGMOID)
     videos = write_ramps(tmp_path / "videos", train=1, val=1)
-    recipe = Recipe(epochs=1, workers=0, freeze_backbone=True)
+    recipe = Recipe(epochs=1, workers=0, strategy=Strategy.FREEZE)
     finetune(videos, model=str(base), out=out, recipe=recipe, progress=False)
     before, after = load_bundle(base), load_bundle(out)
     assert after.manifest.activation is Activation.SOFTMAX

@@ -10,7 +10,7 @@ import pytest
 from streamcls.config import DecisionSettings
 from streamcls.engine import Engine
 from streamcls.errors import ConfigError, SourceError, UnusableSource
-from streamcls.finetune.reader import read_clip
+from streamcls.finetune.clips.reader import read_clip
 from streamcls.frames import Prediction
 from streamcls.offline.recordings import Recording, reading, replay
 from tests.models.small import SPEC

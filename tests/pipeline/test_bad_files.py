@@ -10,7 +10,7 @@ import pytest
 from streamcls.clock import SystemClock
 from streamcls.config import CaptureSettings, Pace, StreamSettings
 from streamcls.errors import SourceError, UnusableSource
-from streamcls.finetune.reader import probe
+from streamcls.finetune.clips.reader import probe
 from streamcls.frames import Frame
 from streamcls.pipeline.sources import open_source
 from tests.pipeline.playing import numbers_in, play, source

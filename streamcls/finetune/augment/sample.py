@@ -1,28 +1,31 @@
-"""What only training does to a clip, between the two halves of the transform stack."""
+"""Random scale, place and mirror image of a clip, in the process that decodes it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from streamcls.errors import DataError
 from streamcls.frames import RgbClip
 from streamcls.transforms import ClipSpec
 
 
-class Augment:
-    """Random scale, place and mirror image of a clip, the same for all of its frames.
+class SampleAugment:
+    """Random short side scale, crop and mirror image, the same for all frames of a clip.
 
     A square of 1 / `max_scale` to all of the crop's side is cut at a random place and scaled to
-    the crop, so a picture already at the crop's size is jittered too. Uses torch's random state,
-    which a data loader seeds for each worker.
+    the crop, so a picture already at the crop's size is jittered too: the same pictures as scaling
+    the short side to between the crop and `max_scale` times the crop and cutting the crop out, but
+    of one small resize. Uses torch's random state, which the data set sets for each clip.
 
     Args:
-        max_scale: greatest enlargement, 1 or more. 1.25 is X3D's 182 to 228 pixels
-            (arXiv 2004.04730, section 4).
+        max_scale: greatest enlargement, 1 or more.
         flip: labels that a mirror image turns into each other (`{"pan_left": "pan_right"}`, one
             direction is enough); the others keep theirs. None: clips are never mirrored.
+        after_decoding: a change of one's own, first of all: uint8 (time, height, width, 3) to the
+            like.
 
     Raises:
         DataError: `flip` names an unknown label or gives a label two mirror images.
@@ -35,15 +38,24 @@ class Augment:
         *,
         max_scale: float = 1.25,
         flip: Mapping[str, str] | None = None,
+        after_decoding: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         if max_scale < 1:
             raise DataError(f"max_scale is {max_scale}; it must be 1 or more")
         self._crop = spec.crop
         self._max_scale = max_scale
         self._mirrored = None if flip is None else mirrored_labels(labels, flip)
+        self._after_decoding = after_decoding
 
-    def __call__(self, clip: RgbClip, label: int) -> tuple[RgbClip, int]:
-        """A changed copy of the clip, uint8 (time, crop, crop, 3), and its label's index."""
+    def __call__(self, clip: RgbClip, target: Tensor) -> tuple[RgbClip, Tensor]:
+        """A changed copy of the clip, uint8 (time, crop, crop, 3), and its target.
+
+        Args:
+            clip: uint8 (time, height, width, 3).
+            target: float32 (classes,).
+        """
+        if self._after_decoding is not None:
+            clip = _changed(clip, self._after_decoding)
         height, width = clip.shape[1:3]
         side = round(self._crop / _uniform(1, self._max_scale))
         top, left = _integer(height - side), _integer(width - side)
@@ -54,15 +66,15 @@ class Augment:
         ]
         augmented = np.asarray(np.stack(scaled), np.uint8)
         if self._mirrored is not None and _uniform(0, 1) < 0.5:
-            return np.ascontiguousarray(augmented[:, :, ::-1]), self._mirrored[label]
-        return augmented, label
+            return np.ascontiguousarray(augmented[:, :, ::-1]), target[self._mirrored]
+        return augmented, target
 
 
 def mirrored_labels(labels: Sequence[str], flip: Mapping[str, str]) -> list[int]:
     """For each label index, that of its mirror image.
 
     Raises:
-        DataError: as `Augment`.
+        DataError: as `SampleAugment`.
     """
     twins: dict[str, str] = {}
     for label, twin in [*flip.items(), *((twin, label) for label, twin in flip.items())]:
@@ -71,6 +83,16 @@ def mirrored_labels(labels: Sequence[str], flip: Mapping[str, str]) -> list[int]
         if twins.setdefault(label, twin) != twin:
             raise DataError(f"flip gives {label!r} two mirror images: {twins[label]!r}, {twin!r}")
     return [list(labels).index(twins.get(label, label)) for label in labels]
+
+
+def _changed(clip: RgbClip, change: Callable[[Tensor], Tensor]) -> RgbClip:
+    changed = change(torch.from_numpy(clip))
+    if changed.dtype != torch.uint8 or changed.ndim != 4 or len(changed) != len(clip):
+        raise DataError(
+            f"after_decoding gave {changed.dtype} of shape {tuple(changed.shape)}; it must give"
+            f" uint8 of {len(clip)} frames, (time, height, width, 3)"
+        )
+    return np.asarray(changed.numpy(), np.uint8)
 
 
 def _uniform(low: float, high: float) -> float:

@@ -16,6 +16,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from streamcls.errors import UnusableSource
+from streamcls.finetune.clips.picking import picked_frames
 from streamcls.frames import RgbClip, RgbImage
 from streamcls.transforms import ClipSpec, GridSampler, to_small_rgb
 from streamcls.transforms.timestamps import RecordedTimes
@@ -92,62 +93,73 @@ def read_clip(
     Raises:
         UnusableSource: as `probe`; or the picture changes its shape within the clip.
     """
-    with _open(path) as (container, stream):
-        if first_s is None:
-            first_s = next((time_s for time_s, _ in _frames(container, stream)), None)
-            if first_s is None:
-                raise UnusableSource(f"{path} holds no frame that can be decoded")
-        origin_s = first_s + start_s
-        container.seek(
-            int(origin_s / _time_base(stream, path)), stream=stream, backward=True, any_frame=False
-        )
-        pictures = _showing(_frames(container, stream), origin_s, spec)
-    if pictures is None:
-        # Some containers seek past their target; from its start every file is readable.
-        with _open(path) as (container, stream):
-            pictures = _showing(_frames(container, stream), origin_s, spec)
-    if pictures is None:
-        raise UnusableSource(f"{path} has no frame at {float(start_s):.3f} s or before")
+    frames = read_frames(path, start_s, spec, first_s=first_s)
+    small: dict[int, RgbImage] = {}
+    for frame in frames:
+        if id(frame) not in small:
+            small[id(frame)] = to_small_rgb(frame, spec)
+    pictures = [small[id(frame)] for frame in frames]
     if len({picture.shape for picture in pictures}) > 1:
         raise UnusableSource(f"{path} changes its picture's shape after {float(start_s):.3f} s")
     return np.stack(pictures)
 
 
+def read_frames(
+    path: Path, start_s: Fraction, spec: ClipSpec, *, first_s: Fraction | None = None
+) -> list[av.VideoFrame]:
+    """The decoded frames that show at a clip's instants; one that shows at several comes again.
+
+    Args and errors are those of `read_clip`.
+    """
+    with _open(path) as (container, stream):
+        if first_s is None:
+            first_s = next((time_s for time_s, _ in _frames(container, stream)), None)
+            if first_s is None:
+                raise UnusableSource(f"{path} holds no frame that can be decoded")
+        origin_s, time_base = first_s + start_s, _time_base(stream, path)
+        instants = [origin_s + n * spec.frame_interval_s for n in range(spec.num_frames)]
+        _seek(container, stream, origin_s, time_base)
+        showing = picked_frames(container, stream, [t // time_base for t in instants])
+        if showing is None:
+            _seek(container, stream, origin_s, time_base)
+            showing = _showing(_frames(container, stream), origin_s, spec)
+    if showing is None:
+        # Some containers seek past their target; from its start every file is readable.
+        with _open(path) as (container, stream):
+            showing = _showing(_frames(container, stream), origin_s, spec)
+    if showing is None:
+        raise UnusableSource(f"{path} has no frame at {float(start_s):.3f} s or before")
+    return showing
+
+
+def _seek(
+    container: InputContainer, stream: av.VideoStream, time_s: Fraction, time_base: Fraction
+) -> None:
+    """To the keyframe before a time, or so."""
+    container.seek(int(time_s / time_base), stream=stream, backward=True, any_frame=False)
+
+
 def _showing(
     frames: Iterator[tuple[Fraction, av.VideoFrame]], origin_s: Fraction, spec: ClipSpec
-) -> list[RgbImage] | None:
-    """The pictures showing at the clip's instants, or None if the frames begin after the first."""
+) -> list[av.VideoFrame] | None:
+    """The frames showing at the clip's instants, or None if they begin after the first."""
     sampler = GridSampler(spec.frame_interval_s, origin_s)
-    pictures: list[RgbImage] = []
-    held: _Held | None = None
+    showing: list[av.VideoFrame] = []
+    held: av.VideoFrame | None = None
     for time_s, frame in frames:
         before, now = sampler.push(time_s)
         if held is not None:
-            pictures += [held.rgb(spec) for _ in before[: spec.num_frames]]
+            showing += [held] * len(before[: spec.num_frames])
         elif time_s > origin_s:
             return None
-        held = _Held(frame)
-        if now and len(pictures) < spec.num_frames:
-            pictures.append(held.rgb(spec))
-        if len(pictures) >= spec.num_frames:
-            return pictures[: spec.num_frames]
+        held = frame
+        if now and len(showing) < spec.num_frames:
+            showing.append(frame)
+        if len(showing) >= spec.num_frames:
+            return showing[: spec.num_frames]
     if held is None:
         return None
-    return pictures + [held.rgb(spec)] * (spec.num_frames - len(pictures))
-
-
-class _Held:
-    """The latest frame: converted once, and only if an instant shows it."""
-
-    def __init__(self, frame: av.VideoFrame) -> None:
-        self._frame = frame
-        self._rgb: RgbImage | None = None
-
-    def rgb(self, spec: ClipSpec) -> RgbImage:
-        """The frame at the spec's short side, uint8 (height, width, 3)."""
-        if self._rgb is None:
-            self._rgb = to_small_rgb(self._frame, spec)
-        return self._rgb
+    return showing + [held] * (spec.num_frames - len(showing))
 
 
 @contextmanager

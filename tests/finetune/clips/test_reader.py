@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from streamcls.errors import UnusableSource
-from streamcls.finetune import reader
-from streamcls.finetune.reader import probe, read_clip
+from streamcls.finetune.clips import reader
+from streamcls.finetune.clips.reader import probe, read_clip
 from streamcls.transforms import ClipSpec, to_small_rgb
 from tests.videos import number_in, write_audio, write_video
 

@@ -1,0 +1,259 @@
+"""Clips per second into training, against pytorchvideo's own way and against bare decoding.
+
+python -m tests.benchmarks.loading
+
+The same files, the same number of loader processes, one run; each pair one after the other, and
+the median of the pairs' ratios. X3D-S clips: 13 frames, 0.2 s apart.
+
+theirs       pytorchvideo's LabeledVideoDataset: every frame of the clip to full-size RGB floats,
+             then uniform subsampling, short side scale, centre crop, normalisation
+ours         this project's TrainingClips and the clip half of its transforms
+same pixels  our reading, and their arithmetic on the frames it picks: equal to theirs to the bit
+decoding     from the same keyframes to the same last frames, and nothing else
+"""
+
+import argparse
+import importlib.abc
+import logging
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, SequentialSampler
+
+from streamcls.finetune.clips import reader
+from streamcls.finetune.clips.samplers import RandomMulti
+from streamcls.finetune.data import Record, VideoData
+from streamcls.finetune.data.checking import Video, check
+from streamcls.finetune.loading import TrainingClips, Visits, flatten
+from streamcls.models.zoo import ZOO
+from streamcls.transforms.clip import clip_batch
+
+SPEC = ZOO["x3d_s"].clip_spec
+SIZES = {"1080p": (1920, 1080, 8.0), "720p": (1280, 720, 8.0), "340x256": (340, 256, 4.0)}
+"""Width, height, and how many times faster than theirs it must be."""
+
+_PHOTO = Path(__file__).parent.parent / "data" / "photos" / "aitzgorri.jpg"
+_FPS = 30
+# So that the clip's frames, 0.2 s apart, are those that uniform subsampling picks of 73.
+_DURATION_S = float(SPEC.span_s) + 1 / _FPS
+
+
+def film(path: Path, width: int, height: int, *, seconds: int, keyframes_s: float) -> Path:
+    """A view that wanders over a photograph, with a box that moves, as cameras encode it."""
+    photo = np.asarray(cv2.imread(str(_PHOTO)), np.uint8)[:, :, ::-1]
+    size = (round(width * 1.4), round(height * 1.4))
+    ground = np.asarray(cv2.resize(photo, size), np.uint8)
+    options = {"preset": "veryfast", "crf": "23"}
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=_FPS, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.gop_size = round(keyframes_s * _FPS)
+        for n in range(seconds * _FPS):
+            left = round(width * 0.2 * (1 + np.sin(n / 47)))
+            top = round(height * 0.2 * (1 + np.cos(n / 61)))
+            picture = ground[top : top + height, left : left + width].copy()
+            x = n * 7 % (width - width // 8)
+            picture[height // 3 : height // 2, x : x + width // 8] = (200, 60, 30)
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+class _Torchvision(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """A stand-in: pytorchvideo's data package imports it, and nothing of it is used here."""
+
+    def find_spec(self, fullname: str, *_: Any) -> ModuleSpec | None:
+        ours = fullname.partition(".")[0] == "torchvision"
+        return ModuleSpec(fullname, self, is_package=True) if ours else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = ModuleType(spec.name)
+        vars(module)["__getattr__"] = self._anything
+        return module
+
+    @staticmethod
+    def _anything(name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (), {})
+
+    def exec_module(self, module: ModuleType) -> None:
+        """There is nothing in it."""
+
+
+def theirs(paths: list[Path], workers: int) -> Iterable[Tensor]:
+    """pytorchvideo's own data set and functions, in a loader."""
+    from pytorchvideo.data import LabeledVideoDataset, make_clip_sampler
+
+    labelled = [(str(path), {"label": 0}) for path in paths]
+    data = LabeledVideoDataset(
+        labelled,
+        make_clip_sampler("random", Fraction(_DURATION_S).limit_denominator(10_000)),
+        SequentialSampler,
+        transform=_Theirs(),
+        decode_audio=False,
+    )
+    return DataLoader(data, batch_size=None, num_workers=workers)
+
+
+class _Theirs:
+    def __call__(self, sample: dict[str, Any]) -> Tensor:
+        return their_pixels(sample["video"], subsample=True)
+
+
+def their_pixels(video: Tensor, *, subsample: bool) -> Tensor:
+    """pytorchvideo's transforms: (3, time, height, width), 0 to 255, to a normalised clip."""
+    from pytorchvideo.transforms.functional import short_side_scale, uniform_temporal_subsample
+
+    if subsample:
+        video = uniform_temporal_subsample(video, SPEC.num_frames)
+    small = short_side_scale(video / 255, SPEC.short_side)
+    top, left = ((side - SPEC.crop) // 2 for side in small.shape[-2:])
+    square = small[..., top : top + SPEC.crop, left : left + SPEC.crop]
+    mean, std = (torch.tensor(value).view(3, 1, 1, 1) for value in (SPEC.mean, SPEC.std))
+    normalised: Tensor = (square - mean) / std
+    return normalised
+
+
+def ours(videos: tuple[Video, ...], workers: int) -> Iterator[Tensor]:
+    """This project's training clips, without augmentation, and the clip half."""
+    clips = TrainingClips(videos, SPEC, classes=2, sampler=RandomMulti(), augment=None, seed=0)
+    order = Visits(SequentialSampler(range(len(videos))))
+    loader = DataLoader(clips, batch_size=1, sampler=order, collate_fn=flatten, num_workers=workers)
+    cpu = torch.device("cpu")
+    return (clip_batch([sample.clip.numpy() for sample in batch], SPEC, cpu) for batch in loader)
+
+
+class _Read(Dataset[Any]):
+    """One clip of each video from a place of its own, read in some other way."""
+
+    def __init__(self, videos: tuple[Video, ...], read: Callable[[Video, Fraction], Any]) -> None:
+        self._videos = videos
+        self._read = read
+
+    def __len__(self) -> int:
+        return len(self._videos)
+
+    def __getitem__(self, index: int) -> Any:
+        video = self._videos[index]
+        chance = torch.Generator().manual_seed(index)
+        return self._read(video, RandomMulti()(video.length_s, SPEC, chance)[0])
+
+
+def same_pixels(video: Video, start_s: Fraction) -> Tensor:
+    """The frames our reader picks, by their arithmetic."""
+    frames = reader.read_frames(video.record.path, start_s, SPEC, first_s=_first_s(video))
+    full = np.stack([frame.to_rgb().to_ndarray() for frame in frames])
+    return their_pixels(torch.from_numpy(full).permute(3, 0, 1, 2).float(), subsample=False)
+
+
+def decoding(video: Video, start_s: Fraction) -> int:
+    """How many frames lie between the keyframe before a clip and its end; all are decoded."""
+    begin_s = _first_s(video) + start_s
+    with av.open(str(video.record.path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        assert stream.time_base
+        container.seek(int(begin_s / stream.time_base), stream=stream)
+        count = 0
+        for frame in container.decode(stream):
+            count += 1
+            assert frame.pts is not None
+            if frame.pts * stream.time_base >= begin_s + SPEC.span_s:
+                break
+        return count
+
+
+def _first_s(video: Video) -> Fraction:
+    assert video.info
+    return video.info.first_s
+
+
+def _rate(clips: Iterable[Any], count: int) -> float:
+    """Clips per second, from when the first is there: starting processes is not what is asked."""
+    each = iter(clips)
+    next(each)
+    began_s = time.perf_counter()
+    got = sum(1 for _ in each)
+    assert got == count - 1, f"{got + 1} of {count} clips came"
+    return got / (time.perf_counter() - began_s)
+
+
+def measure(paths: list[Path], clips: int, pairs: int, workers: int) -> dict[str, list[float]]:
+    """Clips per second of each way, a figure a round."""
+    records = [Record(path, (label,)) for path in paths for label in ("a", "b")]
+    checked = check(VideoData.of(records, records[:2]))
+    videos = tuple(checked.train[n % len(checked.train)] for n in range(clips))
+    ways: dict[str, Callable[[], Iterable[Any]]] = {
+        "theirs": lambda: theirs([video.record.path for video in videos], workers),
+        "ours": lambda: ours(videos, workers),
+        "same pixels": lambda: _loader(videos, same_pixels, workers),
+        "decoding": lambda: _loader(videos, decoding, workers),
+    }
+    found: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(pairs):
+        for name, way in ways.items():
+            found[name].append(_rate(way(), clips))
+    return found
+
+
+def _loader(videos: tuple[Video, ...], read: Callable[..., Any], workers: int) -> DataLoader[Any]:
+    return DataLoader(_Read(videos, read), batch_size=None, num_workers=workers)
+
+
+def main() -> None:
+    """Film, measure, and say for each size whether the bar holds."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--clips", type=int, default=24)
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seconds", type=int, default=10, help="length of the files")
+    parser.add_argument("--keyframes", type=float, default=1.0, help="seconds between them")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    logging.disable(logging.WARNING)  # one film is training and validation here
+    sys.meta_path.append(_Torchvision())
+    print(
+        f"X3D-S clips of {given.seconds} s files, H.264, a keyframe every {given.keyframes:g} s,"
+        f" {given.workers} loader processes; medians of {given.pairs} rounds of {given.clips} clips"
+    )
+    print(f"{'':9}{'theirs':>9}{'ours':>9}{'ratio':>8}{'bar':>6}{'same px':>9}{'of decoding':>13}")
+    missed = False
+    for size, (width, height, bar) in SIZES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "film.mp4"
+            film(path, width, height, seconds=given.seconds, keyframes_s=given.keyframes)
+            found = measure([path], given.clips, given.pairs, given.workers)
+        ratio, same, bare = (
+            statistics.median(a / b for a, b in zip(found[one], found[other], strict=True))
+            for one, other in (
+                ("ours", "theirs"),
+                ("same pixels", "theirs"),
+                ("ours", "decoding"),
+            )
+        )
+        rates = [statistics.median(found[name]) for name in ("theirs", "ours")]
+        missed |= ratio < bar
+        print(
+            f"{size:9}{rates[0]:7.2f}/s{rates[1]:7.1f}/s{ratio:7.1f}x{bar:5.0f}x{same:8.1f}x"
+            f"{bare:12.0%}"
+        )
+    sys.exit(missed)
+
+
+if __name__ == "__main__":
+    main()
