@@ -7,4 +7,23 @@ decisions turn scores into label events, with hysteresis in seconds;
 publish numbers them and sends them over ZeroMQ.
 """
 
+import importlib
+from typing import Any
+
 __version__ = "0.1.0"
+
+_FROM = {
+    "Recipe": "streamcls.finetune.training.recipe",
+    "Custom": "streamcls.finetune.training.recipe",
+    "VideoData": "streamcls.finetune.data",
+    "train": "streamcls.finetuning",
+    "predict": "streamcls.offline.predict",
+    "register_architecture": "streamcls.models.zoo",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """What a program of one's own begins with, imported when it is asked for."""
+    if name not in _FROM:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_FROM[name]), name)

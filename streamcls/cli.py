@@ -1,4 +1,4 @@
-"""The command line: run | demo | watch | events | finetune | models | keys | check | schema.
+"""The command line: run, demo, watch, events, finetune, predict, evaluate, models, keys, ...
 
 Heavy imports stay inside the commands, so that `watch` starts without torch.
 """
@@ -18,7 +18,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from streamcls import cli_check, cli_finetune, cli_keys, cli_models, cli_watch
+from streamcls import (
+    cli_check,
+    cli_evaluate,
+    cli_finetune,
+    cli_keys,
+    cli_models,
+    cli_predict,
+    cli_watch,
+)
 from streamcls.errors import StreamclsError
 from streamcls.urls import redact
 
@@ -89,6 +97,8 @@ app.command()(cli_watch.events)
 
 
 app.command()(cli_finetune.finetune)
+app.command()(cli_predict.predict)
+app.command()(cli_evaluate.evaluate)
 app.command()(cli_check.check)
 
 

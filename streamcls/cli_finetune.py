@@ -59,6 +59,12 @@ def finetune(
     background: Annotated[
         str | None, typer.Option(help="The class that shall open no event.")
     ] = None,
+    recordings: Annotated[
+        Path | None,
+        typer.Option(
+            help="Labelled recordings to choose thresholds on; default: the validation videos."
+        ),
+    ] = None,
     seed: int = 0,
     workers: Annotated[int, typer.Option(help="Processes that read videos.")] = 2,
     device: str = "auto",
@@ -89,7 +95,7 @@ def finetune(
     }
     recipe = _recipe(settings, more or [])
     with _told_in_a_line():
-        from streamcls.finetuning import finetune as run
+        from streamcls.finetuning import train as run
 
         report = run(
             _data(data, val, val_share, separator, seed),
@@ -97,6 +103,7 @@ def finetune(
             out=out,
             recipe=recipe,
             background_label=background,
+            recordings=recordings,
             device=device,
             run_dir=run_dir or out.with_suffix(".run"),
             resume=resume,
@@ -179,4 +186,7 @@ def _show(report: "Report", console: Console) -> None:
             say(f"  {problem}", "yellow")
     metrics = ", ".join(f"{name} {value:.3f}" for name, value in report.metrics.items())
     say(f"wrote {report.path}: {metrics}")
+    if report.events is not None:
+        before, after = report.events.before.f1 or 0, report.events.after.f1 or 0
+        say(f"event F1 on {report.events.streams}: {before:.3f}, with its thresholds {after:.3f}")
     say(f"serve it: set [model] path = {str(report.path)!r}")

@@ -1,22 +1,36 @@
 """Finetuning as a whole: from labelled videos to a model file that is right when it goes live.
 
-    train -> make its probabilities honest -> write the model file -> report
+    train -> make its probabilities honest -> write the model file
+          -> choose thresholds on what a camera would have seen -> report
 
 What is trained and how is `finetune`'s; what the daemon would make of it is `offline`'s.
 """
 
+import logging
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamcls.config import ModelSettings
+from streamcls.engine import Engine
 from streamcls.errors import DataError, MissingExtra
 from streamcls.finetune.data import VideoData
-from streamcls.finetune.train import train
+from streamcls.finetune.train import train as fit
 from streamcls.finetune.trained import Trained
 from streamcls.finetune.training.recipe import Custom, Recipe
 from streamcls.models.backends import resolve_device
 from streamcls.models.bundle import DecisionDefaults, Manifest, check_target
+from streamcls.models.manifest import read_manifest
+from streamcls.offline.evaluate import Figures, judge, score_all
+from streamcls.offline.files import find_videos
+from streamcls.offline.recordings import reading
+from streamcls.offline.scored import decided_again
+from streamcls.offline.streams import score_clips
+from streamcls.offline.tracks import read_tracks
+from streamcls.offline.tuning import policies_of, rewrite_decisions, tuned
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +42,7 @@ class Report:
         skipped: files that could not be used, and why.
         warnings: why validation may look better than it is.
         history: every epoch's metrics.
+        events: None where no thresholds were chosen.
     """
 
     path: Path
@@ -36,9 +51,23 @@ class Report:
     skipped: tuple[str, ...]
     warnings: tuple[str, ...]
     history: tuple[dict[str, float], ...]
+    events: "Events | None"
 
 
-def finetune(
+@dataclass(frozen=True, slots=True)
+class Events:
+    """How well events are right on validation streams, before thresholds were chosen and after.
+
+    Attributes:
+        streams: what they were chosen on.
+    """
+
+    before: Figures
+    after: Figures
+    streams: str
+
+
+def train(
     data: VideoData | str | Path,
     *,
     model: str,
@@ -48,6 +77,8 @@ def finetune(
     custom: Custom | None = None,
     background_label: str | None = None,
     calibrate: bool = True,
+    tune: bool = True,
+    recordings: str | Path | None = None,
     device: str = "auto",
     run_dir: str | Path | None = None,
     resume: bool = False,
@@ -71,6 +102,10 @@ def finetune(
         background_label: the class that shall open no event.
         calibrate: divide the logits by the temperature at which probabilities fit best what was
             right in validation.
+        tune: choose each label's thresholds and durations for event F1, on `recordings`, or on the
+            validation videos played one after another; they become the file's decision defaults.
+        recordings: a folder of long videos with label tracks beside them (CSV, JSON or WebVTT), as
+            `streamcls evaluate` takes them.
         device: as `resolve_device`.
         run_dir: keeps the checkpoint, the logs (metrics.csv) and the report (report.html); None: a
             temporary folder, and no report.
@@ -100,7 +135,7 @@ def finetune(
     with ExitStack() as stack:
         if run_dir is None:
             run_dir = stack.enter_context(tempfile.TemporaryDirectory())
-        trained = train(
+        trained = fit(
             data,
             model=model,
             pretrained=pretrained,
@@ -118,14 +153,77 @@ def finetune(
         DecisionDefaults(background_label=background_label),
         temperature=round(temperature, 6),
     )
+    events = _tuned(out, device, trained, recordings) if tune else None
     if keep is not None:
-        _report(trained, manifest, temperature, keep)
-    return Report(out, manifest, trained.metrics, trained.skipped, data.warnings, trained.history)
+        _report(trained, manifest, temperature, events, keep)
+    return Report(
+        out,
+        read_manifest(out),
+        trained.metrics,
+        trained.skipped,
+        data.warnings,
+        trained.history,
+        events,
+    )
 
 
-def _report(trained: Trained, manifest: Manifest, temperature: float, folder: Path) -> None:
+def _tuned(
+    out: Path, device: str, trained: Trained, recordings: str | Path | None
+) -> Events | None:
+    """Choose thresholds, write them into the model file, and tell what they gained."""
+    engine = Engine.load(ModelSettings(path=str(out), device=device))
+    settings = reading(engine)
+    labels = engine.model.labels
+    if recordings is not None:
+        files = find_videos([Path(recordings)])
+        tracks = read_tracks(None, files, labels)
+        scored, failed = score_all(settings, tracks)
+        streams = f"{len(scored)} recording(s)"
+    else:
+        clips = [one.record for one in trained.checked.val if one.record.clip is None]
+        scored, tracks, failed = score_clips(settings, clips, seed=trained.recipe.seed)
+        streams = f"{len(clips)} validation videos, one after another"
+    for problem in failed:
+        _log.warning("not used for thresholds: %s", problem)
+    background = engine.model.manifest.decisions.background_label
+    shown = {segment.label for one in scored for segment in tracks[one.name]} - {background}
+    if not shown or not any(len(one.scores) for one in scored):
+        _log.warning("no thresholds were chosen: there is no stream with a labelled event")
+        return None
+    defaults = tuned(settings, scored, tracks)
+    rewrite_decisions(out, defaults, out)
+    again = decided_again(scored, policies_of(defaults, labels), labels)
+    before, after = (judge(settings, one, tracks).total for one in (scored, again))
+    return Events(before, after, streams)
+
+
+def _report(
+    trained: Trained,
+    manifest: Manifest,
+    temperature: float,
+    events: Events | None,
+    folder: Path,
+) -> None:
     try:
         from streamcls.finetune.report import write_report  # noqa: PLC0415 (an extra)
     except ImportError:
         raise MissingExtra("Writing the report", "finetune") from None
-    write_report(trained, manifest, temperature, folder / "report.html")
+    tables = {"Events": _as_table(events)} if events else {}
+    write_report(trained, manifest, temperature, folder / "report.html", tables)
+
+
+def _as_table(events: Events) -> dict[str, str]:
+    """The report's words on events."""
+
+    def told(name: str) -> str:
+        numbers = (getattr(one, name) for one in (events.before, events.after))
+        return " before, ".join("-" if n is None else f"{n:.3f}" for n in numbers) + " after"
+
+    return {
+        "thresholds were chosen on": events.streams,
+        "F1": told("f1"),
+        "precision": told("precision"),
+        "recall": told("recall"),
+        "median delay, s": told("delay_median_s"),
+        "false alarms an hour": told("false_alarms_per_hour"),
+    }

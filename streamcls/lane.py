@@ -201,6 +201,7 @@ def decision_policies(
         stream,
         labels=labels,
         defaults=defaults.for_labels(),
+        label_defaults=defaults.for_single_labels(),
         background_label=defaults.background_label,
     )
     return [DecisionPolicy(**in_force[label]) if label in in_force else None for label in labels]

@@ -1,9 +1,12 @@
-"""Events against known segments: precision, recall and F1, and how far each start is off."""
+"""Events as a subscriber hears them against known segments: F1, and how far each start is off."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streamcls.events import EventData
+from streamcls.offline.recordings import LabelEvent
+from streamcls.offline.scoring import Matching, match
+from streamcls.offline.tracks import Segment
 
 Truth = tuple[str, float, float]
 
@@ -12,30 +15,28 @@ Truth = tuple[str, float, float]
 class Score:
     """What came of matching events with segments one to one."""
 
-    matched: list[tuple[EventData, Truth]]
-    missed: list[Truth]
-    false: list[EventData]
+    matching: Matching
 
     @property
     def f1(self) -> float:
-        """2 TP / (2 TP + FP + FN)."""
-        hits = 2 * len(self.matched)
-        return hits / (hits + len(self.missed) + len(self.false)) if hits else 0.0
+        """2 TP / (2 TP + FP + FN); 0 where there is nothing to match."""
+        return self.matching.f1 or 0.0
 
-    def latest_start_s(self, origin_s: float) -> float:
+    def latest_start_s(self) -> float:
         """The largest distance of a matched event's start from its segment's."""
-        return max(abs(e.start_s - origin_s - start) for e, (_, start, _) in self.matched)
+        return max(abs(event.start_s - hit.start_s) for event, hit in self.matching.matched)
 
-    def describe(self, origin_s: float) -> str:
+    def describe(self) -> str:
         """The whole comparison, for a failing test or a benchmark to print."""
         hits = [
-            (event, f"truth {start:.2f} .. {end:.2f}") for event, (_, start, end) in self.matched
+            (event, f"truth {hit.start_s:.2f} .. {hit.end_s:.2f}")
+            for event, hit in self.matching.matched
         ]
         lines = [f"F1 {self.f1:.3f}"]
-        for event, beside in hits + [(event, "false") for event in self.false]:
-            start, end = event.start_s - origin_s, (event.end_s or event.start_s) - origin_s
-            lines.append(f"  {event.label:<10} {start:6.2f} .. {end:6.2f}  {beside}")
-        return "\n".join([*lines, *(f"  missed {segment}" for segment in self.missed)])
+        for event, beside in hits + [(event, "false") for event in self.matching.false]:
+            times = f"{event.start_s:6.2f} .. {event.end_s:6.2f}"
+            lines.append(f"  {event.label:<10} {times}  {beside}")
+        return "\n".join([*lines, *(f"  missed {segment}" for segment in self.matching.missed)])
 
 
 def score(
@@ -47,15 +48,16 @@ def score(
         origin_s: the stream's media time at which the truth's zero was.
         background: the label whose segments open no event.
     """
-    left = [segment for segment in truth if segment[0] != background]
-    matched: list[tuple[EventData, Truth]] = []
-    false: list[EventData] = []
-    for event in events:
-        start, end = event.start_s - origin_s, (event.end_s or event.start_s) - origin_s
-        hit = next((s for s in left if s[0] == event.label and start <= s[2] and end >= s[1]), None)
-        if hit:
-            left.remove(hit)
-            matched.append((event, hit))
-        else:
-            false.append(event)
-    return Score(matched, left, false)
+    told = [
+        LabelEvent(
+            label=event.label,
+            start_s=event.start_s - origin_s,
+            end_s=(event.end_s or event.start_s) - origin_s,
+            decided_s=0.0,
+            peak_score=event.peak_score,
+            mean_score=event.mean_score,
+        )
+        for event in events
+    ]
+    track = [Segment(start_s, end_s, label) for label, start_s, end_s in truth]
+    return Score(match(told, track, background=background))

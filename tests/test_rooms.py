@@ -16,13 +16,14 @@ FLOORS: list[set[str]] = [
     {"models"},
     {"pipeline", "observe", "client"},
     {"engine", "delivery", "isolation", "probe", "finetune", "terminal"},
-    {"lane", "finetuning"},
-    {"stream_line", "reload"},
+    {"lane", "offline"},
+    {"stream_line", "reload", "finetuning"},
     {"fleet"},
     {"reloader"},
     {"daemon"},
     {"demo"},
-    {"cli", "cli_check", "cli_finetune", "cli_keys", "cli_models", "cli_watch"},
+    {"cli", "cli_check", "cli_evaluate", "cli_finetune", "cli_keys", "cli_models", "cli_predict"}
+    | {"cli_watch"},
 ]
 APART = [
     ("finetune", "pipeline"),
@@ -32,6 +33,7 @@ APART = [
     ("client", "pipeline"),
     ("client", "history"),
     ("stream_line", "finetune"),
+    ("offline", "finetune"),
 ]
 PARTS = {  # which no other stage sees
     "capture": {"opening", "source"},
@@ -45,8 +47,9 @@ LIBRARIES = {
     | {"client", "keys"},
     "sqlite3": {"history"},
     "prometheus_client": {"observe/metrics"},
-    "av": {"pipeline/sources", "probe", "finetune/clips", "finetune/camera_motion"},
-    "cv2": {"transforms/pixels", "pipeline/sources", "finetune"},
+    "av": {"pipeline/sources", "probe", "finetune/clips", "finetune/camera_motion"}
+    | {"offline/annotate"},
+    "cv2": {"transforms/pixels", "pipeline/sources", "finetune", "offline/annotate"},
     "torch": {"transforms/clip", "models", "finetune"},
     "pytorchvideo": {"models/zoo", "models/torchvision_stub"},
     "torchvision": {"models/torchvision_stub"},

@@ -1,12 +1,13 @@
 """Which decision settings are in force: for each key, the most specific table that has it speaks.
 
 From the most specific: `streams[i].decisions.labels.LABEL`, `streams[i].decisions`,
-`decisions.labels.LABEL`, `decisions`, the model file's defaults.
+`decisions.labels.LABEL`, `decisions`, the model file's defaults: for the label, for all.
 """
 
 import json
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from streamcls.config.sections import (
     DecisionSettings,
@@ -26,6 +27,7 @@ def decisions_in_force(
     labels: Sequence[str],
     defaults: Mapping[str, float],
     background_label: str | None,
+    label_defaults: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> dict[str, dict[str, float]]:
     """What one stream's decisions go by.
 
@@ -34,6 +36,7 @@ def decisions_in_force(
         defaults: the model file's, a value for each key of `LabelDecisionSettings`.
         background_label: the model file's, in force unless a table names another or, with an
             empty text, none.
+        label_defaults: the model file's for single labels, which may be a few keys.
 
     Returns:
         Label to key to value, for each label but the background one.
@@ -50,7 +53,7 @@ def decisions_in_force(
             background_label = scope.background_label
     _check_background(settings, general, own, background_label)
     return {
-        label: _in_force(_tables(label, general, own), defaults)
+        label: _in_force(label, _tables(label, general, own), defaults, label_defaults)
         for label in labels
         if label != background_label
     }
@@ -75,10 +78,14 @@ def _tables(
 
 
 def _in_force(
-    tables: list[tuple[str, LabelDecisionSettings]], defaults: Mapping[str, float]
+    label: str,
+    tables: list[tuple[str, LabelDecisionSettings]],
+    defaults: Mapping[str, float],
+    label_defaults: Mapping[str, Mapping[str, float]],
 ) -> dict[str, float]:
-    values = {key: defaults[key] for key in _KEYS}
-    said_by = {key: f"the model file's {key}" for key in _KEYS}
+    own = label_defaults.get(label, {})
+    values = {key: own.get(key, defaults[key]) for key in _KEYS}
+    said_by = {key: f"the model file's {f'{label!r} ' if key in own else ''}{key}" for key in _KEYS}
     for place, table in tables:
         for key in _KEYS:
             value = getattr(table, key)

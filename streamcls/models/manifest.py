@@ -44,6 +44,24 @@ class Activation(StrEnum):
     """Multi-label: each label holds or not, whatever the others do."""
 
 
+class LabelDecisionDefaults(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
+):
+    """How one label's scores become events. None: as for every label."""
+
+    smoothing_s: NonNegative | None = None
+    on_threshold: OnThreshold | None = None
+    off_threshold: Share | None = None
+    min_duration_s: NonNegative | None = None
+    cooldown_s: NonNegative | None = None
+    update_s: NonNegative | None = None
+
+    def said(self) -> dict[str, float]:
+        """What it does say, by name."""
+        values = msgspec.structs.asdict(self)
+        return {key: value for key, value in values.items() if value is not None}
+
+
 class DecisionDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How this model's scores become events, unless the operator sets otherwise."""
 
@@ -55,18 +73,33 @@ class DecisionDefaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     update_s: NonNegative = 5.0
     background_label: str | None = None
     """The label that means nothing happens; it opens no event."""
+    labels: dict[str, LabelDecisionDefaults] = {}
+    """What is otherwise for single labels."""
 
     def __post_init__(self) -> None:
-        if self.off_threshold > self.on_threshold:
+        general = self.for_labels()
+        for place, own in {"": {}, **self.for_single_labels()}.items():
+            values = general | own
+            if values["off_threshold"] > values["on_threshold"]:
+                of_label = f" for {place!r}" if place else ""
+                raise ValueError(
+                    f"off_threshold {values['off_threshold']} is above on_threshold"
+                    f" {values['on_threshold']}{of_label}"
+                )
+        if self.background_label in self.labels:
             raise ValueError(
-                f"off_threshold {self.off_threshold} is above on_threshold {self.on_threshold}"
+                f"{self.background_label!r} opens no event, so it has no decisions of its own"
             )
 
     def for_labels(self) -> dict[str, float]:
-        """All but the background label, by name: what holds for every label."""
+        """What holds for every label that says nothing of its own, by name."""
         values = msgspec.structs.asdict(self)
-        del values["background_label"]
+        del values["background_label"], values["labels"]
         return values
+
+    def for_single_labels(self) -> dict[str, dict[str, float]]:
+        """What is otherwise, by label and name."""
+        return {label: own.said() for label, own in self.labels.items()}
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -101,6 +134,9 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         background = self.decisions.background_label
         if background is not None and background not in self.labels:
             raise ValueError(f"background_label {background!r} is not one of the labels")
+        for label in self.decisions.labels:
+            if label not in self.labels:
+                raise ValueError(f"decisions for {label!r}, which is not one of the labels")
         _check_clip(self.clip_spec)
         for name, value in self.arguments.items():
             most = _MAX_FACTOR if isinstance(value, float) else _MAX_ARGUMENT

@@ -16,7 +16,7 @@ from streamcls.finetune.data.checking import CheckedData, check
 from streamcls.finetune.start import starting_point
 from streamcls.finetune.training.judge import METRICS
 from streamcls.finetune.training.recipe import Recipe, Strategy
-from streamcls.finetuning import finetune
+from streamcls.finetuning import train
 from streamcls.models.backends import TorchBackend
 from streamcls.models.bundle import load_bundle
 from tests.finetune.ramps import LABELS, write_ramp, write_ramps
@@ -53,7 +53,7 @@ def test_it_learns_frame_order_and_the_file_serves(
     (tmp_path / "models").mkdir()
     out = tmp_path / "models" / "ramps.safetensors"
     recipe = Recipe(epochs=12, batch_size=4, lr=0.01, workers=0)
-    report = finetune(
+    report = train(
         ramps, model=base, out=out, recipe=recipe, background_label="fall", progress=False
     )
     assert report.metrics["val_video_accuracy"] == 1
@@ -84,7 +84,7 @@ def test_a_frozen_backbone_keeps_every_weight_but_the_heads(
 ) -> None:
     out = tmp_path / "m.safetensors"
     recipe = Recipe(epochs=2, batch_size=8, lr=0.1, workers=0, strategy=Strategy.FREEZE)
-    finetune(ramps, model=base, out=out, recipe=recipe, progress=False)
+    train(ramps, model=base, out=out, recipe=recipe, progress=False)
     before = load_bundle(base).network.state_dict()
     after = load_bundle(out).network.state_dict()
     changed = {
@@ -101,7 +101,7 @@ def test_loader_processes_give_what_this_process_gives(
     metrics = []
     for workers in (0, 1):
         recipe = Recipe(epochs=1, batch_size=8, lr=1e-9, workers=workers, strategy=Strategy.FREEZE)
-        report = finetune(
+        report = train(
             ramps, model=base, out=tmp_path / "m.safetensors", recipe=recipe, progress=False
         )
         metrics.append(report.metrics)
@@ -110,7 +110,7 @@ def test_loader_processes_give_what_this_process_gives(
 
 def test_the_same_seed_gives_the_same_weights(ramps: Path, base: str, tmp_path: Path) -> None:
     goldens = [
-        finetune(
+        train(
             ramps, model=base, out=tmp_path / "m.safetensors", recipe=QUICK, progress=False
         ).manifest.golden
         for _ in range(2)
@@ -146,11 +146,11 @@ def test_what_would_fail_after_training_is_refused_before(
 ) -> None:
     out = tmp_path / "m.safetensors"
     with pytest.raises(ConfigError, match="make the folder"):
-        finetune(ramps, model=base, out=tmp_path / "no" / "m.safetensors", progress=False)
+        train(ramps, model=base, out=tmp_path / "no" / "m.safetensors", progress=False)
     with pytest.raises(ConfigError, match=r"ending in \.safetensors"):
-        finetune(ramps, model=base, out=tmp_path / "m.pth", progress=False)
+        train(ramps, model=base, out=tmp_path / "m.pth", progress=False)
     with pytest.raises(DataError, match="'sky' is no class"):
-        finetune(ramps, model=base, out=out, background_label="sky", progress=False)
+        train(ramps, model=base, out=out, background_label="sky", progress=False)
     with pytest.raises(DataError, match="epochs is 0; it must be above 0"):
         Recipe(epochs=0)
     assert list(tmp_path.iterdir()) == []
@@ -170,7 +170,7 @@ def test_files_that_break_in_mid_training_are_skipped_and_named(
         return checked
 
     monkeypatch.setattr("streamcls.finetune.train.check", lose_files)
-    report = finetune(
+    report = train(
         tmp_path / "data",
         model=base,
         out=tmp_path / "m.safetensors",
@@ -197,7 +197,7 @@ def test_a_disk_that_is_gone_ends_it_with_one_line(
     with pytest.raises(
         DataError, match=r"videos in a row cannot be read, the first: .*\.mp4"
     ) as caught:
-        finetune(
+        train(
             tmp_path / "data",
             model=base,
             out=tmp_path / "m.safetensors",
@@ -213,4 +213,4 @@ def test_without_the_extra_it_says_what_to_install(
     monkeypatch.delitem(sys.modules, "streamcls.finetune.training.module", raising=False)
     monkeypatch.setitem(sys.modules, "pytorch_lightning", None)
     with pytest.raises(MissingExtra, match=r"pip install 'streamcls\[finetune\]'"):
-        finetune(ramps, model="x3d_xs", out=tmp_path / "m.safetensors")
+        train(ramps, model="x3d_xs", out=tmp_path / "m.safetensors")

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from streamcls.finetune.training.recipe import Recipe, Strategy
-from streamcls.finetuning import finetune
 from streamcls.models.bundle import Activation, load_bundle
 from tests.finetune.ramps import write_ramps
 from tests.models.small import write_small
@@ -19,7 +18,7 @@ def test_finetuning_takes_a_multi_label_files_weights_and_writes_a_single_label_
     write_small(base, activation=Activation.SIGMOID)
     videos = write_ramps(tmp_path / "videos", train=1, val=1)
     recipe = Recipe(epochs=1, workers=0, strategy=Strategy.FREEZE)
-    finetune(videos, model=str(base), out=out, recipe=recipe, progress=False)
+    train(videos, model=str(base), out=out, recipe=recipe, progress=False)
     before, after = load_bundle(base), load_bundle(out)
     assert after.manifest.activation is Activation.SOFTMAX
     assert sum(after.manifest.golden) == pytest.approx(1)

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from streamcls.errors import ModelError
 from streamcls.finetune.training.recipe import Recipe
-from streamcls.finetuning import finetune
 from streamcls.models import zoo
 from streamcls.models.backends import TorchBackend
 from streamcls.models.bundle import load_bundle, write_bundle
@@ -120,7 +119,7 @@ def test_a_registered_network_is_finetuned_into_a_model_file(tmp_path: Path) -> 
     register_architecture("backwards", Backwards, SPEC, head="classes")
     videos, out = write_ramps(tmp_path / "videos", train=1, val=1), tmp_path / "m.safetensors"
     recipe = Recipe(epochs=1, workers=0)
-    finetune(videos, model="backwards", out=out, recipe=recipe, progress=False)
+    train(videos, model="backwards", out=out, recipe=recipe, progress=False)
     model = load_bundle(out)
     assert isinstance(model.network, Backwards)
     assert model.manifest.arguments == {"num_classes": len(model.labels)}

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
@@ -19,7 +20,11 @@ _MOST_LABELS = 30  # of a confusion matrix that can be read
 
 
 def write_report(
-    trained: Trained, manifest: Manifest, temperature: float, path: Path, **more: Mapping[str, Any]
+    trained: Trained,
+    manifest: Manifest,
+    temperature: float,
+    path: Path,
+    more: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> None:
     """Write one HTML file that needs nothing beside itself.
 

@@ -11,7 +11,7 @@ import torch
 from streamcls.finetune.data import VideoData
 from streamcls.finetune.report.figures import by_class, confusion, most_confused, scored, worst
 from streamcls.finetune.training.recipe import Recipe
-from streamcls.finetuning import finetune
+from streamcls.finetuning import train
 from streamcls.models.manifest import Activation
 from tests.finetune.ramps import write_ramps
 from tests.models.small import write_small
@@ -61,7 +61,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def page(home: Path, data: VideoData | Path) -> tuple[Page, str]:
-    finetune(
+    train(
         data,
         model=str(home / "base.safetensors"),
         out=home / "m.safetensors",

@@ -25,7 +25,7 @@ from streamcls.finetune.data.balance import (
 )
 from streamcls.finetune.training.module import rise_and_fall
 from streamcls.finetune.training.recipe import Custom, Precision, Recipe, Strategy
-from streamcls.finetuning import Report, finetune
+from streamcls.finetuning import Report, train
 from streamcls.models.bundle import Activation, load_bundle
 from tests.finetune.ramps import write_ramps
 from tests.models.small import write_small
@@ -51,7 +51,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(home: Path, recipe: Recipe, **more: Any) -> Report:
     data = more.pop("data", home / "data")
-    return finetune(
+    return train(
         data,
         model=str(home / "base.safetensors"),
         out=home / "out.safetensors",

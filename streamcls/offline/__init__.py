@@ -1,0 +1,1 @@
+"""Recordings through the daemon's own stages, without its threads: predict, evaluate, tune."""
