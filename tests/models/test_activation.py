@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from streamcls.finetune.training.recipe import Recipe, Strategy
+from streamcls.finetuning import train
 from streamcls.models.bundle import Activation, load_bundle
 from tests.finetune.ramps import write_ramps
 from tests.models.small import write_small

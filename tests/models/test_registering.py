@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from streamcls.errors import ModelError
 from streamcls.finetune.training.recipe import Recipe
+from streamcls.finetuning import train
 from streamcls.models import zoo
 from streamcls.models.backends import TorchBackend
 from streamcls.models.bundle import load_bundle, write_bundle
