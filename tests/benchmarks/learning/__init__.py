@@ -2,6 +2,6 @@
 
 footage   the recording and how to obtain it
 cutting   labelled files out of it, and the stills that the baseline is given
+network   what is trained
 scoring   a model file on held-out files: confusion, accuracy, confidence interval
-report    the tables
 """

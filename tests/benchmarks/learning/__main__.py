@@ -1,6 +1,6 @@
 """Train twice on real footage, once seeing time and once not, and compare on held-out footage.
 
-    python -m tests.benchmarks.learning --out FOLDER [--seeds 3] [--model motion_net]
+    python -m tests.benchmarks.learning --out FOLDER [--seeds 3]
 
 Both arms are the same network, recipe, seed and cells; the baseline's files hold one frame each.
 The epoch is chosen on `val`; the figures are of `test`, which nothing was chosen on. LEARNING.md
@@ -17,14 +17,13 @@ import typer
 
 from streamcls.errors import ConfigError, StreamclsError
 from streamcls.finetune.train import Recipe, finetune
-from tests.benchmarks.learning.cutting import SHOWN, SPLITS, find_cells, write_split
+from tests.benchmarks.learning.cutting import LABELS, SPLITS, find_cells, write_split
 from tests.benchmarks.learning.footage import Footage, default_cache, fetch, read_footage
+from tests.benchmarks.learning.network import write_start
 from tests.benchmarks.learning.scoring import Verdict, accuracy, confusion, judge
 
 ARMS = {"clips": False, "stills": True}
 """Whether an arm is given stills instead of moving clips."""
-
-LABELS = tuple(SHOWN)
 
 
 def main(
@@ -45,10 +44,12 @@ def main(
     cut_data(read_footage(fetch(cache or default_cache())), out, most)
     runs: dict[str, list[list[Verdict]]] = {arm: [] for arm in ARMS}
     for seed in range(seeds):
+        start = out / f"start_{seed}.safetensors"
+        write_start(start, seed=seed)
         for arm in ARMS:
             target = out / f"{arm}_{seed}.safetensors"
             recipe = Recipe(epochs=epochs, batch_size=32, lr=lr, flip={}, seed=seed, workers=1)
-            finetune(out / arm, model=model, out=target, recipe=recipe, progress=False)
+            finetune(out / arm, model=str(start), out=target, recipe=recipe, progress=False)
             runs[arm].append(judge(target, out / arm / "test"))
             print(f"{arm}, seed {seed}: {row(runs[arm][-1:])}", flush=True)
     print_table(runs)

@@ -4,7 +4,7 @@ A *cell* is a square of the picture around one instant at which something moves 
 gives one file of every class. The files of a cell differ only in which frames of the recording
 they show when (`SHOWN`), and all show the same one in the middle:
 
-    forward        one frame after the other
+    forward        one frame after the other, in real time
     fast           every third frame
     frozen         the middle frame throughout, as of a camera that hangs
     out_of_order   two of three frames change places, as of a player that ignores timestamps
@@ -36,8 +36,9 @@ SHOWN = {
 }
 """Frames of the recording that a file shows, counted from its middle one, by class."""
 
+LABELS = tuple(SHOWN)
+
 SIDE = 64  # pixels, of halved pictures
-FILE_FPS = 20 / 3  # one frame of a file is one frame of a clip
 
 _LOSSLESS = {"qp": "0", "preset": "ultrafast"}
 _CHANGED = 25  # grey levels between two frames that make a pixel count as changed
@@ -130,4 +131,4 @@ def write_split(footage: Footage, cells: Sequence[Cell], folder: Path, *, stills
             frames = [cell.instant] * FRAMES if stills else shown(cell.instant, label)
             path = folder / label / f"{cell.name}.mp4"
             pictures = cut(footage, cell, frames)
-            encode(path, pictures, fps=FILE_FPS, size=(SIDE, SIDE), options=_LOSSLESS)
+            encode(path, pictures, fps=FPS, size=(SIDE, SIDE), options=_LOSSLESS)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from streamcls.errors import ConfigError, DataError
 from streamcls.finetune.reader import probe, read_clip
-from streamcls.models.zoo import find_architecture
 from tests.benchmarks.learning.__main__ import cut_data
 from tests.benchmarks.learning.cutting import (
     FRAMES,
+    LABELS,
     MIDDLE,
     SHOWN,
     SIDE,
@@ -30,10 +30,8 @@ from tests.benchmarks.learning.cutting import (
     write_split,
 )
 from tests.benchmarks.learning.footage import FPS, Footage, fetch
+from tests.benchmarks.learning.network import SPEC
 from tests.benchmarks.learning.scoring import Verdict, accuracy, confusion
-
-SPEC = find_architecture("motion_net").clip_spec
-LABELS = tuple(SHOWN)
 
 
 @pytest.fixture(scope="module")
