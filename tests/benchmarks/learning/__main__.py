@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 
 from streamcls.errors import ConfigError, StreamclsError
@@ -40,17 +41,15 @@ def main(
 ) -> None:
     """Fetch, cut, train, and print the table."""
     started = time.monotonic()
+    # Two threads of such small layers wait for each other longer than they work on busy cores.
+    torch.set_num_threads(1)
     most = {"train": train_cells, "val": val_cells}
     cut_data(read_footage(fetch(cache or default_cache())), out, most)
     runs: dict[str, list[list[Verdict]]] = {arm: [] for arm in ARMS}
     for seed in range(seeds):
-        start = out / f"start_{seed}.safetensors"
-        write_start(start, seed=seed)
         for arm in ARMS:
-            target = out / f"{arm}_{seed}.safetensors"
             recipe = Recipe(epochs=epochs, batch_size=32, lr=lr, flip={}, seed=seed, workers=1)
-            finetune(out / arm, model=str(start), out=target, recipe=recipe, progress=False)
-            runs[arm].append(judge(target, out / arm / "test"))
+            runs[arm].append(run(out, arm, recipe))
             print(f"{arm}, seed {seed}: {row(runs[arm][-1:])}", flush=True)
     print_table(runs)
     print(f"\n{time.monotonic() - started:.0f} s in all")
@@ -71,6 +70,14 @@ def cut_data(footage: Footage, out: Path, most: dict[str, int]) -> None:
             write_split(footage, kept, out / arm / name, stills=stills)
         instants = len({cell.instant for cell in kept})
         print(f"{name}: {len(kept)} cells at {instants} instants, {len(kept) * len(LABELS)} files")
+
+
+def run(out: Path, arm: str, recipe: Recipe) -> list[Verdict]:
+    """Finetune fresh weights on an arm's files under `out`, and judge its `test`."""
+    start, target = (out / f"{name}_{recipe.seed}.safetensors" for name in ("start", arm))
+    write_start(start, seed=recipe.seed)
+    finetune(out / arm, model=str(start), out=target, recipe=recipe, progress=False)
+    return judge(target, out / arm / "test")
 
 
 def row(runs: list[list[Verdict]]) -> str:

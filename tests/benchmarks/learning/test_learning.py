@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from streamcls.errors import ConfigError, DataError
 from streamcls.finetune.reader import probe, read_clip
-from tests.benchmarks.learning.__main__ import cut_data
+from streamcls.finetune.train import Recipe
+from tests.benchmarks.learning.__main__ import cut_data, run
 from tests.benchmarks.learning.cutting import (
     FRAMES,
     LABELS,
@@ -142,6 +143,16 @@ def test_both_arms_get_files_of_the_same_cells(walk: Footage, tmp_path: Path) ->
     assert len(listed[0]) == 3 * 2 * len(LABELS)
     with pytest.raises(ConfigError, match="is not empty; name a new folder"):
         cut_data(whole, tmp_path, {})
+
+
+def test_what_learned_from_stills_is_right_by_chance_exactly(walk: Footage, tmp_path: Path) -> None:
+    whole = np.tile(walk, (10, 1, 1, 1))[:795]
+    cut_data(whole, tmp_path, {"train": 4, "val": 1, "test": 3})
+    recipe = Recipe(epochs=1, batch_size=4, lr=1e-2, flip={}, workers=0)
+    runs = [run(tmp_path, "stills", recipe)]
+    assert len(runs[0]) == 3 * len(LABELS)
+    assert accuracy(runs, by_clip=True).share == 1 / len(LABELS)
+    assert accuracy(runs, by_clip=False).share == 1 / len(LABELS)
 
 
 def test_another_recording_of_that_name_is_refused(tmp_path: Path) -> None:
