@@ -30,9 +30,6 @@ ARMS = {"clips": False, "stills": True}
 def main(
     out: Annotated[Path, typer.Option(help="A new folder for the files and the models.")],
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each arm.")] = 1,
-    model: Annotated[str, typer.Option(help="A network, or a model file to start from.")] = (
-        "motion_net"
-    ),
     epochs: Annotated[int, typer.Option(min=1)] = 8,
     lr: Annotated[float, typer.Option(help="Greatest learning rate.")] = 2e-3,
     train_cells: Annotated[int, typer.Option(min=1, help="Most cells to train on.")] = 300,
