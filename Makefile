@@ -10,7 +10,7 @@ PINS := --constraint constraints.txt
 
 PHOTOS := tests/data/photos
 
-.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery check-network fuzz soak bench bench-delivery bench-isolation bench-loading camera-motion sample install install-service uninstall-service clean
+.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery check-network fuzz soak bench bench-delivery bench-isolation bench-loading bench-learning check-resume camera-motion sample install install-service uninstall-service clean
 
 demo: $(VENV)/.installed
 	$(BIN)/streamcls demo
@@ -70,6 +70,14 @@ bench-isolation: $(VENV)/.installed-dev
 # Clips per second into training, against pytorchvideo's way and bare decoding.
 bench-loading: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks.loading
+
+# What finetuning learns from real footage, against one frame of each clip. Needs apt-get; minutes.
+bench-learning: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.benchmarks.learning --out $(if $(filter soak,$(OUT)),learning,$(OUT))
+
+# A training killed three times, against one that was not.
+check-resume: $(VENV)/.installed-dev
+	$(BIN)/pytest tests/finetune/training/test_going_on.py -m "slow or not slow" -rP
 
 # The bundled model on clips filmed over photographs that were never used in training.
 check-accuracy: $(VENV)/.installed-dev

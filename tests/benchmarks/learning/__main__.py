@@ -17,7 +17,8 @@ import torch
 import typer
 
 from streamcls.errors import ConfigError, StreamclsError
-from streamcls.finetune.train import Recipe, finetune
+from streamcls.finetune.training.recipe import Recipe
+from streamcls.finetuning import train
 from tests.benchmarks.learning.cutting import LABELS, SPLITS, find_cells, write_split
 from tests.benchmarks.learning.footage import Footage, default_cache, fetch, read_footage
 from tests.benchmarks.learning.network import write_start
@@ -73,7 +74,7 @@ def run(out: Path, arm: str, recipe: Recipe) -> list[Verdict]:
     """Finetune fresh weights on an arm's files under `out`, and judge its `test`."""
     start, target = (out / f"{name}_{recipe.seed}.safetensors" for name in ("start", arm))
     write_start(start, seed=recipe.seed)
-    finetune(out / arm, model=str(start), out=target, recipe=recipe, progress=False)
+    train(out / arm, model=str(start), out=target, recipe=recipe, progress=False)
     return judge(target, out / arm / "test")
 
 

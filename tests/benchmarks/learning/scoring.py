@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from streamcls.finetune.reader import read_clip
+from streamcls.finetune.clips.reader import read_clip
 from streamcls.models.backends import TorchBackend
 from streamcls.models.bundle import load_bundle
 from tests.benchmarks.learning.cutting import FRAMES, instant_of

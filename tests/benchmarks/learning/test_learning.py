@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamcls.errors import ConfigError, DataError
-from streamcls.finetune.reader import probe, read_clip
-from streamcls.finetune.train import Recipe
+from streamcls.finetune.clips.reader import probe, read_clip
+from streamcls.finetune.training.recipe import Recipe
 from tests.benchmarks.learning.__main__ import cut_data, run
 from tests.benchmarks.learning.cutting import (
     FRAMES,
