@@ -38,7 +38,7 @@ class Report:
     """What finetuning came to.
 
     Attributes:
-        metrics: of the kept epoch, by name; see `streamcls.finetune.training.judge`.
+        metrics: of the kept epoch, by name; see `streamcls.finetune.training.measures`.
         skipped: files that could not be used, and why.
         warnings: why validation may look better than it is.
         history: every epoch's metrics.

@@ -36,6 +36,7 @@ from streamcls.finetune.loading import (
 from streamcls.finetune.start import StartingPoint, starting_point
 from streamcls.finetune.trained import ScoredClip, Trained
 from streamcls.finetune.training.recipe import Custom, Recipe
+from streamcls.models.scoring import logits_of
 from streamcls.models.zoo import build_network, replace_head
 from streamcls.transforms import ClipSpec
 
@@ -106,8 +107,9 @@ def train(
     training.fit(classifier, judge, head, training_loader, validation_loader, recipe, device, run)
     network = start.network.cpu()
     network.load_state_dict(judge.weights)
+    metrics = judge.best_metrics() | _tested(network.eval(), checked, start, recipe, custom, device)
     return Trained(
-        network.eval(),
+        network.cpu(),
         head,
         start,
         checked,
@@ -115,10 +117,59 @@ def train(
         clips,
         judge.logits,
         targets,
-        judge.best_metrics(),
+        metrics,
         tuple(judge.history),
         (*checked.skipped, *sorted(classifier.broken)),
     )
+
+
+@torch.inference_mode()
+def _tested(
+    network: nn.Module,
+    checked: CheckedData,
+    start: StartingPoint,
+    recipe: Recipe,
+    custom: Custom,
+    device: torch.device,
+) -> dict[str, float]:
+    """The metrics of the test videos, if there are any: of the kept weights, once."""
+    from streamcls.finetune.training.measures import RANK, measure  # noqa: PLC0415 (the extra)
+
+    if not checked.test:
+        return {}
+    classes = len(checked.labels)
+    clips = ValidationClips(
+        checked.test, start.clip_spec, classes=classes, sampler=Uniform(recipe.max_val_clips)
+    )
+    loader = DataLoader(clips, **_loading(recipe))
+    logits, network = torch.full((len(clips), classes), torch.nan), network.to(device)
+    for batch in loader:
+        whole = [sample for sample in batch if not sample.is_void]
+        if whole:
+            pixels = [sample.clip.numpy() for sample in whole]
+            scored = logits_of(network, pixels, start.clip_spec, device).float().cpu()
+            logits[[sample.number for sample in whole]] = scored
+    measured = measure(
+        logits,
+        torch.stack([one_hot(checked.test[index], classes) for index, _ in clips.clips]),
+        torch.tensor([index for index, _ in clips.clips]),
+        multi_label=checked.data.multi_label,
+        metrics=custom.metrics,
+    )
+    named = {f"test_{name.removeprefix('val_')}": value for name, value in measured.items()}
+    del named[f"test_{RANK.removeprefix('val_')}"]
+    return {name: round(value, 6) for name, value in named.items()}
+
+
+def _loading(recipe: Recipe) -> dict[str, Any]:
+    """What all loaders have in common."""
+    return {
+        "batch_size": recipe.batch_size,
+        "num_workers": recipe.workers,
+        "persistent_workers": recipe.workers > 0,
+        "worker_init_fn": init_worker,
+        "collate_fn": flatten,
+    }
 
 
 def _new_head(start: StartingPoint, classes: int, custom: Custom) -> nn.Module:
@@ -176,13 +227,7 @@ def _loaders(
     if recipe.balance is Balance.SAMPLER:
         weights = visit_weights([video.targets for video in checked.train], len(labels))
     order = Shuffled(len(training), seed=recipe.seed, weights=weights, rank=rank, world=of)
-    common: dict[str, Any] = {
-        "batch_size": recipe.batch_size,
-        "num_workers": recipe.workers,
-        "persistent_workers": recipe.workers > 0,
-        "worker_init_fn": init_worker,
-        "collate_fn": flatten,
-    }
+    common = _loading(recipe)
     return (
         DataLoader(training, sampler=Visits(order), **common),
         DataLoader(validation, sampler=InTurn(len(validation), rank=rank, world=of), **common),

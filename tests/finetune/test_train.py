@@ -14,7 +14,7 @@ from streamcls.finetune.clips.reader import read_clip
 from streamcls.finetune.data import VideoData
 from streamcls.finetune.data.checking import CheckedData, check
 from streamcls.finetune.start import starting_point
-from streamcls.finetune.training.judge import METRICS
+from streamcls.finetune.training.measures import METRICS
 from streamcls.finetune.training.recipe import Recipe, Strategy
 from streamcls.finetuning import train
 from streamcls.models.backends import TorchBackend

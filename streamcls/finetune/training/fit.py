@@ -22,7 +22,8 @@ from torch.utils.data import DataLoader
 
 from streamcls.errors import DataError, MissingExtra
 from streamcls.finetune.loading import Sample, Visits
-from streamcls.finetune.training.judge import RANK, Judge
+from streamcls.finetune.training.judge import Judge
+from streamcls.finetune.training.measures import RANK
 from streamcls.finetune.training.module import ClipClassifier
 from streamcls.finetune.training.recipe import Precision, Recipe, Strategy
 from streamcls.finetune.training.unfreezing import Unfreezing

@@ -8,18 +8,9 @@ from typing import Any
 import pytorch_lightning as lightning
 import torch
 from torch import Tensor
-from torch.nn import functional
-from torchmetrics.functional.classification import multilabel_average_precision
 
+from streamcls.finetune.training.measures import RANK, measure
 from streamcls.finetune.training.module import ClipClassifier
-
-METRICS = ("val_accuracy", "val_video_accuracy", "val_loss")
-"""Share of right clips, share of right videos by the mean of their clips, and cross entropy.
-
-Multi-label, a clip is right where every label is; `val_map` is the mean average precision.
-"""
-
-RANK = "val_rank"
 
 
 class Judge(lightning.Callback):
@@ -101,36 +92,14 @@ class Judge(lightning.Callback):
             self.history[-1]["train_loss"] = float(loss)
 
     def measure(self, logits: Tensor) -> dict[str, float]:
-        """The metrics of validation's clips, and a rank to keep epochs by.
-
-        Args:
-            logits: float32 (clips, classes); NaN where a clip could not be read.
-        """
-        there = ~logits.isnan().any(dim=1)
-        logits, targets, videos = logits[there], self._targets[there], self._videos[there]
-        if not len(logits):
-            nothing = dict.fromkeys((*METRICS, RANK), math.nan)
-            return nothing | {RANK: -math.inf}
-        loss = float(self._loss(logits, targets))
-        scores = logits.sigmoid() if self._multi_label else logits.softmax(dim=1)
-        right = self._right(scores, targets)
-        accuracy = float(right.float().mean())
-        measured = {
-            "val_accuracy": accuracy,
-            "val_video_accuracy": self._by_video(scores, targets, videos),
-            "val_loss": loss,
-        }
-        if self._multi_label:
-            precision = multilabel_average_precision(scores, targets.long(), scores.shape[1])
-            measured["val_map"] = float(precision)
-        truth = targets if self._multi_label else targets.argmax(dim=1)
-        for name, metric in self._metrics.items():
-            metric.reset()
-            measured[name] = float(metric(scores, truth.long()))
-        # More right clips first, then the lower loss: small sets tie, and of two epochs with all
-        # clips right the surer one serves thresholds better. The loss term stays below one clip.
-        merit = measured["val_map"] if self._multi_label else accuracy
-        return measured | {RANK: merit * len(logits) - loss / (1 + loss)}
+        """The metrics of validation's clips, and a rank to keep epochs by."""
+        return measure(
+            logits,
+            self._targets,
+            self._videos,
+            multi_label=self._multi_label,
+            metrics=self._metrics,
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """What a run that goes on later must know."""
@@ -154,26 +123,6 @@ class Judge(lightning.Callback):
         row = next(row for row in self.history if row["epoch"] == self.best)
         apart = {"epoch", "lr", "train_loss", RANK}
         return {name: round(value, 6) for name, value in row.items() if name not in apart}
-
-    def _loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        if self._multi_label:
-            return functional.binary_cross_entropy_with_logits(logits, targets)
-        return functional.cross_entropy(logits, targets)
-
-    def _right(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Whether each row is right."""
-        if self._multi_label:
-            return ((scores >= 0.5) == (targets >= 0.5)).all(dim=1)
-        return scores.argmax(dim=1) == targets.argmax(dim=1)
-
-    def _by_video(self, scores: Tensor, targets: Tensor, videos: Tensor) -> float:
-        """Share of videos whose mean score is right."""
-        numbers, place = torch.unique(videos, return_inverse=True)
-        counts = torch.bincount(place).unsqueeze(1)
-        shape = (len(numbers), scores.shape[1])
-        means = torch.zeros(shape).index_add_(0, place, scores) / counts
-        truth = torch.zeros(shape).index_add_(0, place, targets) / counts
-        return float(self._right(means, truth).float().mean())
 
 
 def _of_all_processes(trainer: lightning.Trainer, logits: Tensor) -> Tensor:

@@ -314,3 +314,15 @@ def test_a_cache_changes_nothing_but_the_time(
     for _ in range(2):
         assert run(home, replace(QUICK, cache_gb=0.1)).manifest.weights_hash == plain.weights_hash
     assert len(list((tmp_path / "streamcls" / "frames").glob("*.frames"))) == 12
+
+
+def test_test_videos_are_measured_once_on_the_kept_weights(home: Path) -> None:
+    data = VideoData.from_folders(train=home / "data" / "train", val=home / "data" / "val")
+    # The same videos, so the same figures, whatever they are.
+    both = VideoData.of(data.train, data.val, data.val)
+    report = run(home, replace(QUICK, epochs=2, ema=0.5), data=both)
+    for name in ("accuracy", "video_accuracy", "loss"):
+        assert report.metrics[f"test_{name}"] == pytest.approx(
+            report.metrics[f"val_{name}"], abs=1e-5
+        )
+    assert "test_rank" not in report.metrics
