@@ -214,3 +214,28 @@ def test_without_the_extra_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "pytorch_lightning", None)
     with pytest.raises(MissingExtra, match=r"pip install 'streamcls\[finetune\]'"):
         train(ramps, model="x3d_xs", out=tmp_path / "m.safetensors")
+
+
+def test_the_file_is_calibrated_and_tuned_for_events(
+    ramps: Path, base: str, tmp_path: Path
+) -> None:
+    recipe = Recipe(epochs=10, batch_size=4, lr=0.01, workers=0)
+    report = train(ramps, model=base, out=tmp_path / "m.safetensors", recipe=recipe, progress=False)
+    manifest = load_bundle(tmp_path / "m.safetensors").manifest
+    assert manifest == report.manifest
+    assert manifest.provenance["temperature"] != 1
+    assert set(manifest.decisions.labels) == set(LABELS)
+    assert report.events is not None
+    assert (report.events.after.f1 or 0) >= (report.events.before.f1 or 0)
+    plain = train(
+        ramps,
+        model=base,
+        out=tmp_path / "plain.safetensors",
+        recipe=recipe,
+        progress=False,
+        calibrate=False,
+        tune=False,
+    )
+    assert plain.manifest.decisions.labels == {}
+    assert plain.events is None
+    assert plain.manifest.golden != manifest.golden
