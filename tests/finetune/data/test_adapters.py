@@ -92,7 +92,7 @@ def test_without_fiftyone_a_datasets_name_says_what_to_install() -> None:
 
 def test_a_fiftyone_dataset_gives_classes_and_stretches(tmp_path: Path) -> None:
     fiftyone = pytest.importorskip("fiftyone", reason="needs: pip install fiftyone")
-    dataset = fiftyone.Dataset()
+    samples = []
     for number, label in enumerate(("wave", "sit", "wave", "sit")):
         sample = fiftyone.Sample(filepath=str(tmp_path / f"{number}.mp4"))
         sample["ground_truth"] = fiftyone.Classification(label=label)
@@ -100,13 +100,14 @@ def test_a_fiftyone_dataset_gives_classes_and_stretches(tmp_path: Path) -> None:
         sample["times"] = fiftyone.TemporalDetections(
             detections=[fiftyone.TemporalDetection(label=label, support=[26, 50])]
         )
+        sample["none"] = None
         sample.metadata = fiftyone.VideoMetadata(frame_rate=25)
-        dataset.add_sample(sample)
-    data = VideoData.from_fiftyone(dataset, group="person", val_share=0.5)
+        samples.append(sample)
+    # Samples as they come out of a dataset, which itself needs a MongoDB server.
+    data = VideoData.from_fiftyone(samples, group="person", val_share=0.5)
     assert data.labels == ("sit", "wave")
     assert {record.group for record in data.train} != {record.group for record in data.val}
-    times = VideoData.from_fiftyone(dataset, dataset, field="times")
+    times = VideoData.from_fiftyone(samples, samples, field="times")
     assert times.train[0] == Record(tmp_path / "0.mp4", ("wave",), 1.0, 2.0)
-    dataset.add_sample_field("none", fiftyone.EmbeddedDocumentField, fiftyone.Classification)
     with pytest.raises(DataError, match=r"no sample .* has labels in its field 'none'"):
-        VideoData.from_fiftyone(dataset, field="none")
+        VideoData.from_fiftyone(samples, field="none")
