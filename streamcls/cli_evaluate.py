@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -102,12 +103,14 @@ def _tell(results: dict[str, "Evaluation"], as_json: bool) -> None:
 
 
 def _table(title: str, one: "Evaluation") -> Table:
-    table = Table(title=escape(title), title_justify="left")
-    table.add_column("label")
-    for column in ("windows", "top-1", "segments", "events", "precision", "recall", "F1"):
-        table.add_column(column, justify="right")
-    for column in ("delay", "90th", "false/h"):
-        table.add_column(column, justify="right")
+    # Without rules and in few letters, for a terminal of eighty.
+    table = Table(title=escape(title), title_justify="left", box=SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("label", overflow="fold", min_width=10)
+    for column in (
+        *("clips", "top-1", "truth", "events", "prec.", "recall", "F1"),
+        *("delay", "false/h"),
+    ):
+        table.add_column(column, justify="right", no_wrap=True)
     for figures in one.classes:
         table.add_row(*_row(figures))
     table.add_section()
@@ -125,11 +128,10 @@ def _row(figures: "Figures") -> Iterable[str]:
         _number(figures.precision),
         _number(figures.recall),
         _number(figures.f1),
-        _number(figures.delay_median_s, " s"),
-        _number(figures.delay_90th_s, " s"),
+        _number(figures.delay_median_s),
         _number(figures.false_alarms_per_hour),
     )
 
 
-def _number(value: float | None, unit: str = "") -> str:
-    return "-" if value is None else f"{value:.2f}{unit}"
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

@@ -120,7 +120,8 @@ def _recipe(settings: dict[str, Any], more: Sequence[str]) -> "Recipe":
     """
     import msgspec
 
-    from streamcls.finetune.training.recipe import Recipe
+    from streamcls.finetune.data.balance import Balance
+    from streamcls.finetune.training.recipe import Precision, Recipe, Strategy
 
     for assignment in more:
         name, equals, text = assignment.partition("=")
@@ -128,6 +129,10 @@ def _recipe(settings: dict[str, Any], more: Sequence[str]) -> "Recipe":
             known = ", ".join(Recipe.__dataclass_fields__)
             raise DataError(f"--set {assignment}: use NAME=VALUE with one of {known}")
         settings[name] = _value(text)
+    for name, words in (("strategy", Strategy), ("precision", Precision), ("balance", Balance)):
+        if name in settings and settings[name] not in list(words):
+            known = ", ".join(words)
+            raise DataError(f"{name} is {settings[name]!r}; use one of {known}")
     try:
         return msgspec.convert(settings, Recipe)
     except msgspec.ValidationError as error:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -158,9 +159,16 @@ def _progress_bars() -> Progress:
 
 
 def _networks_table(networks: "Mapping[str, Architecture]") -> Table:
-    table = Table(title="networks, for --model", title_justify="left", caption_justify="left")
-    for column in ("name", "parameters", "GFLOPs", "top-1", "clip", "what it is"):
-        table.add_column(column)
+    table = Table(
+        title="networks, for --model",
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE,
+        padding=(0, 1, 0, 0),
+    )
+    for column in ("name", "parameters", "GFLOPs", "top-1", "clip"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("what it is", overflow="fold")
     for name, entry in networks.items():
         spec = entry.clip_spec
         table.add_row(
@@ -168,7 +176,7 @@ def _networks_table(networks: "Mapping[str, Architecture]") -> Table:
             _figure(entry.parameters and entry.parameters / 1e6, ".2f", " M"),
             _figure(entry.gflops, ".2f"),
             _figure(entry.kinetics400_top1, ".2f", " %"),
-            f"{spec.num_frames} x {spec.crop} px, every {float(spec.frame_interval_s):.3g} s",
+            f"{spec.num_frames} x {spec.crop} px / {float(spec.frame_interval_s):.2g} s",
             escape(entry.description),
         )
     table.caption = "GFLOPs: multiply-adds of a clip; top-1: official weights on Kinetics-400"
@@ -176,7 +184,12 @@ def _networks_table(networks: "Mapping[str, Architecture]") -> Table:
 
 
 def _bundles_table(bundles: "Mapping[str, Manifest]") -> Table:
-    table = Table(title=r"model files, for \[model] path", title_justify="left")
+    table = Table(
+        title=r"model files, for \[model] path",
+        title_justify="left",
+        box=SIMPLE,
+        padding=(0, 1, 0, 0),
+    )
     for column in ("name", "architecture", "labels"):
         table.add_column(column)
     for name, manifest in bundles.items():
