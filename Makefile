@@ -15,8 +15,9 @@ PHOTOS := tests/data/photos
 demo: $(VENV)/.installed
 	$(BIN)/streamcls demo
 
+# Files side by side: most tests wait for a clock, a camera or a socket most of the time.
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
 
 # What needs a CUDA device; elsewhere `make test` skips it and says so.
 test-gpu: $(VENV)/.installed-dev
