@@ -18,6 +18,7 @@ class StartingPoint:
     """A network in training mode, and what it takes to build and feed it again.
 
     Attributes:
+        labels: what the weights were made to tell; None where they are random.
         described: for the provenance: the network or the file it came from.
     """
 
@@ -26,6 +27,7 @@ class StartingPoint:
     arguments: dict[str, Any]
     clip_spec: ClipSpec
     described: dict[str, str]
+    labels: tuple[str, ...] | None = None
 
 
 def starting_point(model: str, pretrained: str | None, seed: int) -> StartingPoint:
@@ -48,7 +50,12 @@ def starting_point(model: str, pretrained: str | None, seed: int) -> StartingPoi
     # Lightning leaves each layer in the mode it finds it in.
     network = loaded.network.requires_grad_(True).train()
     return StartingPoint(
-        network, manifest.architecture, manifest.arguments, manifest.clip_spec, described
+        network,
+        manifest.architecture,
+        manifest.arguments,
+        manifest.clip_spec,
+        described,
+        manifest.labels,
     )
 
 

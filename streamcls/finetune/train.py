@@ -36,6 +36,7 @@ from streamcls.finetune.loading import (
 from streamcls.finetune.start import StartingPoint, starting_point
 from streamcls.finetune.trained import ScoredClip, Trained
 from streamcls.finetune.training.recipe import Custom, Recipe
+from streamcls.models.heads import find_head
 from streamcls.models.scoring import logits_of
 from streamcls.models.zoo import build_network, replace_head
 from streamcls.transforms import ClipSpec
@@ -79,9 +80,11 @@ def train(
         raise MissingExtra("Finetuning", "finetune") from None
     start = starting_point(model, pretrained, recipe.seed)
     start = replace(start, clip_spec=recipe.clip_spec(start.clip_spec))
+    if recipe.keep_head:
+        data = _in_order_of(start, data)
     checked = check(data)
     classes = len(data.labels)
-    head = _new_head(start, classes, custom)
+    head = find_head(start.network) if recipe.keep_head else _new_head(start, classes, custom)
     training_loader, validation_loader = _loaders(checked, start.clip_spec, recipe, custom)
     clips = _scored_clips(checked, validation_loader)
     targets = torch.stack([one_hot(clip.video, classes) for clip in clips])
@@ -170,6 +173,18 @@ def _loading(recipe: Recipe) -> dict[str, Any]:
         "worker_init_fn": init_worker,
         "collate_fn": flatten,
     }
+
+
+def _in_order_of(start: StartingPoint, data: VideoData) -> VideoData:
+    """The data with its labels in the order of the network's outputs."""
+    labels = start.labels or ()
+    if set(labels) != set(data.labels):
+        known = ", ".join(labels) or "none, since the weights are random"
+        raise DataError(
+            f"keep_head goes on with the labels of the weights to start from ({known}), and the"
+            f" data has others: {', '.join(data.labels)}"
+        )
+    return replace(data, labels=labels)
 
 
 def _new_head(start: StartingPoint, classes: int, custom: Custom) -> nn.Module:

@@ -23,6 +23,11 @@ def num_outputs(network: nn.Module) -> int:
     return _projection(network)[1].out_features
 
 
+def find_head(network: nn.Module) -> nn.Linear:
+    """The network's last projection, the one to its classes."""
+    return _projection(network)[1]
+
+
 def replace_head(network: nn.Module, num_classes: int) -> nn.Linear:
     """Put a fresh projection to `num_classes` in the place of the network's last one.
 

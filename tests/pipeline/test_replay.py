@@ -1,6 +1,6 @@
 """The replay server on a real ROUTER socket: requests, refusals, rate."""
 
-import os
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -143,7 +143,7 @@ def test_a_req_socket_is_answered_too() -> None:
         [b"[" * 60_000],
         [encode(ASKED), b"and more"],
         [b"x"] * 50,
-        [os.urandom(1000)],
+        [random.Random(1).randbytes(1000)],
         [b'{"op": "replay", "topic": "t", "after": {"bootid": "b", "sequence": -1}}'],
         [b'{"op": "replay", "topic": "t", "limit": 1000000000}'],
     ],

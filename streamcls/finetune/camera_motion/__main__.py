@@ -1,4 +1,4 @@
-"""Command line: train, evaluate, and write the demonstration video.
+"""Command line: train, evaluate, and write videos: to train on, and the demonstration.
 
 python -m streamcls.finetune.camera_motion train --out camera_motion.safetensors
 """
@@ -18,6 +18,7 @@ from streamcls.finetune.camera_motion import labels as c
 from streamcls.finetune.camera_motion import photos
 from streamcls.finetune.camera_motion.dataset import CLIP_SPEC, NET_OPTIONS
 from streamcls.finetune.camera_motion.evaluate import evaluate as evaluate_network
+from streamcls.finetune.camera_motion.films import write_films
 from streamcls.finetune.camera_motion.sample import write_sample
 from streamcls.models.bundle import DecisionDefaults, load_bundle, write_bundle
 
@@ -87,6 +88,20 @@ def publish(network: torch.nn.Module, out: Path, facts: Mapping[str, object]) ->
             **facts,
         },
     )
+
+
+@app.command()
+def films(
+    out: Annotated[Path, typer.Option(help="The folder to write train/ and val/ into.")],
+    per_label: Annotated[int, typer.Option(min=1, help="Training videos of each label.")] = 200,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    photo_cache: Photos = None,
+) -> None:
+    """Film labelled videos over the training photographs, for `streamcls finetune`."""
+    cache = photo_cache or photos.default_cache()
+    photos.fetch(cache)
+    write_films(photos.load_assets(cache), out, per_label=per_label, seed=seed)
+    typer.echo(f"wrote {out}: {per_label} videos of each label, and a fifth as many to validate on")
 
 
 @app.command()

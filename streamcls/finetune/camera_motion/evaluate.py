@@ -14,16 +14,13 @@ from torch import nn
 
 from streamcls.errors import DataError
 from streamcls.finetune.camera_motion import labels as c
-from streamcls.finetune.camera_motion.camera import Pace, Stretch, draw_motion
+from streamcls.finetune.camera_motion.films import film_clip
 from streamcls.finetune.camera_motion.photos import Assets, Pyramid, read_rgb
-from streamcls.finetune.camera_motion.scene import Labelled, draw_scene
-from streamcls.finetune.camera_motion.video import film
 from streamcls.frames import RgbClip, RgbImage
 from streamcls.transforms import ClipSpec, GridSampler, to_small_rgb
 from streamcls.transforms.clip import clip_batch
 
-_SIZES = ((320, 240), (480, 270), (640, 360), (640, 480), (360, 640), (854, 480))
-_LEAD_S = 0.4  # seconds filmed before the window begins, so that it starts within a video
+LEAD_S = 0.4  # seconds filmed before the window begins, so that it starts within a video
 _BATCH = 64
 
 
@@ -93,19 +90,10 @@ def evaluate(
 
 def filmed_clip(label: str, assets: Assets, rng: np.random.Generator, spec: ClipSpec) -> RgbClip:
     """A clip of one label that went through an H.264 file of random rate, size and quality."""
-    seconds = _LEAD_S + float(spec.span_s)
-    motion = draw_motion(label, rng, Pace())
-    plan = [Labelled(label, Stretch(motion, 0.0, seconds + 0.3))]
-    scene = draw_scene(plan, assets, rng)
-    rates = [rng.uniform(5, 60), rng.uniform(10, 30), 25.0, 30.0]
-    fps = float(rng.choice(rates, p=[0.3, 0.5, 0.1, 0.1]))
-    size = _SIZES[rng.integers(len(_SIZES))]
-    options = {"preset": "ultrafast" if rng.random() < 0.5 else "veryfast"}
-    options |= {"crf": str(rng.integers(18, 36)), "g": str(rng.integers(10, 100))}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
-        film(path, scene, seconds + 0.25, rng, fps=fps, size=size, options=options)
-        pictures = grid_pictures(path, spec, origin_s=_LEAD_S)
+        film_clip(path, label, assets, rng, LEAD_S + float(spec.span_s))
+        pictures = grid_pictures(path, spec, origin_s=LEAD_S)
     if len(pictures) < spec.num_frames:  # at 5 fps the last instant may follow the last frame
         pictures += [pictures[-1]] * (spec.num_frames - len(pictures))
     return np.stack(pictures[: spec.num_frames])

@@ -47,6 +47,8 @@ class Recipe:
             to almost nothing along a cosine.
         find_lr: try rates first and take what Lightning's finder suggests, in place of `lr`.
         unfreeze_epoch, milestones, unfreeze_layers: as the strategy says; epochs count from 0.
+        keep_head: go on with the last layer that the weights to start from have, for more data of
+            the same labels; else a fresh one takes its place.
         train_bn: frozen layers' batch normalisation goes on learning its statistics and weights.
         balance: what is done where some classes have more videos than others.
         clips: how training picks clips of a video: `random`, or `random_multi` for
@@ -86,6 +88,7 @@ class Recipe:
     unfreeze_epoch: int = 5
     milestones: tuple[int, int] = (5, 10)
     unfreeze_layers: int = 15
+    keep_head: bool = False
     train_bn: bool = False
     balance: Balance = Balance.NONE
     clips: str = "random"

@@ -28,7 +28,7 @@ from streamcls.finetune.training.recipe import Custom, Precision, Recipe, Strate
 from streamcls.finetuning import Report, train
 from streamcls.models.bundle import Activation, load_bundle
 from tests.finetune.ramps import write_ramps
-from tests.models.small import write_small
+from tests.models.small import ARGUMENTS, small_network, write_small
 
 QUICK = Recipe(epochs=1, batch_size=8, workers=0)
 
@@ -326,3 +326,23 @@ def test_test_videos_are_measured_once_on_the_kept_weights(home: Path) -> None:
             report.metrics[f"val_{name}"], abs=1e-5
         )
     assert "test_rank" not in report.metrics
+
+
+def test_a_head_may_be_kept_for_more_data_of_the_same_labels(home: Path, tmp_path: Path) -> None:
+    turned = tmp_path / "turned.safetensors"
+    network = small_network(num_classes=2)
+    arguments = ARGUMENTS | {"num_classes": 2}
+    write_small(turned, network, labels=("rise", "fall"), arguments=arguments)
+    report = train(
+        home / "data",
+        model=str(turned),
+        out=tmp_path / "kept.safetensors",
+        recipe=replace(QUICK, keep_head=True, lr=1e-9, strategy=Strategy.FREEZE),
+        progress=False,
+        calibrate=False,
+    )
+    assert report.manifest.labels == ("rise", "fall")
+    before, after = (load_bundle(path).manifest for path in (turned, report.path))
+    assert after.golden == pytest.approx(before.golden, abs=1e-6)
+    with pytest.raises(DataError, match=r"keep_head goes on with .* the data has others"):
+        run(home, replace(QUICK, keep_head=True))
