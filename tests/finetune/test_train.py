@@ -1,5 +1,6 @@
 """Finetuning learns what only the order of frames tells, and writes a file that serves it."""
 
+import json
 import shutil
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from streamcls.finetune.data import VideoData
 from streamcls.finetune.data.checking import CheckedData, check
 from streamcls.finetune.start import starting_point
 from streamcls.finetune.training.measures import METRICS
-from streamcls.finetune.training.recipe import Recipe, Strategy
+from streamcls.finetune.training.recipe import Precision, Recipe, Strategy
 from streamcls.finetuning import train
 from streamcls.models.backends import TorchBackend
 from streamcls.models.bundle import load_bundle
@@ -239,3 +240,48 @@ def test_the_file_is_calibrated_and_tuned_for_events(
     assert plain.manifest.decisions.labels == {}
     assert plain.events is None
     assert plain.manifest.golden != manifest.golden
+
+
+def test_thresholds_are_chosen_on_labelled_recordings_where_there_are_some(
+    ramps: Path, base: str, tmp_path: Path
+) -> None:
+    (tmp_path / "long").mkdir()
+    for number in range(2):
+        video = tmp_path / "long" / f"{number}.mp4"
+        write_ramp(video, rising=bool(number), seed=3 + number, frames=120)
+        segment = {"start_s": 0.0, "end_s": 4.0, "label": LABELS[number]}
+        video.with_suffix(".json").write_text(json.dumps([segment]))
+    report = train(
+        ramps,
+        model=base,
+        out=tmp_path / "m.safetensors",
+        recipe=QUICK,
+        recordings=tmp_path / "long",
+        run_dir=tmp_path / "run",
+        progress=False,
+    )
+    assert report.events is not None
+    assert report.events.streams == "2 recording(s)"
+    assert report.events.before.segments == 2
+    assert "2 recording(s)" in (tmp_path / "run" / "report.html").read_text()
+
+
+@pytest.mark.gpu
+def test_a_gpu_trains_in_half_precision_and_its_file_serves_on_the_cpu(
+    ramps: Path, base: str, tmp_path: Path
+) -> None:
+    recipe = Recipe(
+        epochs=12, batch_size=4, lr=0.01, workers=0, precision=Precision.FP16, colour_jitter=0.1
+    )
+    report = train(
+        ramps,
+        model=base,
+        out=tmp_path / "m.safetensors",
+        recipe=recipe,
+        device="cuda",
+        progress=False,
+    )
+    assert report.metrics["val_video_accuracy"] == 1
+    model = load_bundle(tmp_path / "m.safetensors", torch.device("cpu"))
+    clip = read_clip(write_ramp(tmp_path / "n.mp4", rising=True, seed=9), Fraction(1, 5), SPEC)
+    assert TorchBackend(model).scores([clip])[0].argmax() == 1
