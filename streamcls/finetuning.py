@@ -8,6 +8,7 @@ What is trained and how is `finetune`'s; what the daemon would make of it is `of
 
 import logging
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,10 +132,11 @@ def train(
             f"background label {background_label!r} is no class of {data.described}; its classes:"
             f" {', '.join(data.labels)}"
         )
-    keep = None if run_dir is None else Path(run_dir)
+    if recordings is not None:
+        read_tracks(None, find_videos([Path(recordings)]), data.labels)
+    write_report = None if run_dir is None else _report_writer()
     with ExitStack() as stack:
-        if run_dir is None:
-            run_dir = stack.enter_context(tempfile.TemporaryDirectory())
+        folder = Path(run_dir or stack.enter_context(tempfile.TemporaryDirectory()))
         trained = fit(
             data,
             model=model,
@@ -142,20 +144,23 @@ def train(
             recipe=recipe,
             custom=custom or Custom(),
             device=where,
-            run_dir=Path(run_dir),
+            run_dir=folder,
             resume=resume,
             tensorboard=tensorboard,
             progress=progress,
         )
-    temperature = trained.calibrate() if calibrate else 1.0
-    manifest = trained.write(
-        out,
-        DecisionDefaults(background_label=background_label),
-        temperature=round(temperature, 6),
-    )
-    events = _tuned(out, device, trained, recordings) if tune else None
-    if keep is not None:
-        _report(trained, manifest, temperature, events, keep)
+        temperature = trained.calibrate() if calibrate else 1.0
+        manifest = trained.write(
+            out,
+            DecisionDefaults(background_label=background_label),
+            temperature=round(temperature, 6),
+        )
+        events = _tuned(out, device, trained, recordings) if tune else None
+        if write_report is not None:
+            tables = {"Events": _as_table(events)} if events else {}
+            write_report(trained, manifest, temperature, folder / "report.html", tables)
+        # Until here a killed run can go on without training again.
+        trained.checkpoint.unlink(missing_ok=True)
     return Report(
         out,
         read_manifest(out),
@@ -197,19 +202,12 @@ def _tuned(
     return Events(before, after, streams)
 
 
-def _report(
-    trained: Trained,
-    manifest: Manifest,
-    temperature: float,
-    events: Events | None,
-    folder: Path,
-) -> None:
+def _report_writer() -> Callable[..., None]:
     try:
         from streamcls.finetune.report import write_report  # noqa: PLC0415 (an extra)
     except ImportError:
         raise MissingExtra("Writing the report", "finetune") from None
-    tables = {"Events": _as_table(events)} if events else {}
-    write_report(trained, manifest, temperature, folder / "report.html", tables)
+    return write_report
 
 
 def _as_table(events: Events) -> dict[str, str]:

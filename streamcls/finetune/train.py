@@ -123,6 +123,7 @@ def train(
         metrics,
         tuple(judge.history),
         (*checked.skipped, *sorted(classifier.broken)),
+        run.checkpoint,
     )
 
 

@@ -45,6 +45,7 @@ class Trained:
         metrics: of the best epoch, by name.
         history: every epoch's metrics.
         skipped: files that could not be used, and why.
+        checkpoint: what the run could go on from; to be removed once all of it is written.
     """
 
     network: nn.Module
@@ -58,6 +59,7 @@ class Trained:
     metrics: dict[str, float]
     history: tuple[dict[str, float], ...]
     skipped: tuple[str, ...]
+    checkpoint: Path
 
     @property
     def activation(self) -> Activation:

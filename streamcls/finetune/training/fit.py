@@ -69,7 +69,7 @@ def fit(
     device: torch.device,
     run: Run,
 ) -> None:
-    """Train; the judge holds the best weights afterwards, and the checkpoint is gone.
+    """Train; the judge holds the best weights afterwards, and so does the checkpoint.
 
     Of several processes that train together only the first returns; the others end here.
 
@@ -125,7 +125,6 @@ def fit(
         torch.distributed.destroy_process_group()
     if not trainer.is_global_zero:
         sys.exit()
-    run.checkpoint.unlink(missing_ok=True)
 
 
 def world(recipe: Recipe) -> tuple[int, int]:

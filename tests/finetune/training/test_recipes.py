@@ -15,7 +15,7 @@ from torch.optim import SGD
 from torch.optim.lr_scheduler import ConstantLR
 from torchmetrics.classification import MulticlassF1Score
 
-from streamcls.errors import DataError
+from streamcls.errors import DataError, StreamclsError
 from streamcls.finetune.data import VideoData
 from streamcls.finetune.data.balance import (
     Balance,
@@ -27,7 +27,7 @@ from streamcls.finetune.training.module import rise_and_fall
 from streamcls.finetune.training.recipe import Custom, Precision, Recipe, Strategy
 from streamcls.finetuning import Report, train
 from streamcls.models.bundle import Activation, load_bundle
-from tests.finetune.ramps import write_ramps
+from tests.finetune.ramps import write_ramp, write_ramps
 from tests.models.small import ARGUMENTS, small_network, write_small
 
 QUICK = Recipe(epochs=1, batch_size=8, workers=0)
@@ -346,3 +346,30 @@ def test_a_head_may_be_kept_for_more_data_of_the_same_labels(home: Path, tmp_pat
     assert after.golden == pytest.approx(before.golden, abs=1e-6)
     with pytest.raises(DataError, match=r"keep_head goes on with .* the data has others"):
         run(home, replace(QUICK, keep_head=True))
+
+
+def test_what_fails_after_training_can_be_done_again_without_training(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(*_: Any, **__: Any) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("streamcls.finetuning._tuned", full_disk)
+        with pytest.raises(OSError, match="no space left"):
+            run(home, replace(QUICK, epochs=2), run_dir=tmp_path)
+    assert (tmp_path / "last.ckpt").exists()
+    whole = run(home, replace(QUICK, epochs=2)).manifest
+    with monkeypatch.context() as patched:
+        step = "streamcls.finetune.training.module.ClipClassifier.training_step"
+        patched.setattr(step, full_disk)
+        report = run(home, replace(QUICK, epochs=2), run_dir=tmp_path, resume=True)
+    assert report.manifest.weights_hash == whole.weights_hash
+    assert len(report.history) == 2
+    assert not (tmp_path / "last.ckpt").exists()
+
+
+def test_recordings_without_tracks_are_refused_before_training(home: Path, tmp_path: Path) -> None:
+    write_ramp(tmp_path / "long.mp4", rising=True, seed=1)
+    with pytest.raises(StreamclsError, match=r"long\.mp4"):
+        run(home, QUICK, recordings=tmp_path)
