@@ -70,7 +70,9 @@ class Judge(lightning.Callback):
         assert isinstance(pl_module, ClipClassifier)
         logits = _of_all_processes(trainer, pl_module.logits)
         measured = self.measure(logits)
-        pl_module.log_dict(measured, prog_bar=True, rank_zero_only=False)
+        for name, value in measured.items():
+            shown = name in ("val_accuracy", "val_loss")  # a terminal is narrow
+            pl_module.log(name, value, prog_bar=shown)
         row = {"epoch": float(trainer.current_epoch), **measured}
         if "train_loss_epoch" in trainer.callback_metrics:
             row["train_loss"] = float(trainer.callback_metrics["train_loss_epoch"])

@@ -111,7 +111,7 @@ class ClipClassifier(lightning.LightningModule):
         self.log(
             "train_loss",
             loss,
-            prog_bar=True,
+            prog_bar=False,
             on_step=True,
             on_epoch=True,
             batch_size=len(batch.targets),
