@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from streamcls.errors import DataError
+from streamcls.finetune.camera_motion import films, photos
 from streamcls.finetune.camera_motion import labels as c
-from streamcls.finetune.camera_motion import photos
 from streamcls.finetune.camera_motion.__main__ import app
 from streamcls.finetune.camera_motion.dataset import CLIP_SPEC, NET_OPTIONS, ClipStream, draw_clip
 from streamcls.finetune.camera_motion.evaluate import (
@@ -26,8 +26,10 @@ from streamcls.finetune.camera_motion.evaluate import (
 )
 from streamcls.finetune.camera_motion.photos import Assets, Pyramid, read_rgb
 from streamcls.finetune.camera_motion.video import write_video
+from streamcls.finetune.data import VideoData
 from streamcls.models.bundle import bundled_models, load_bundle
 from streamcls.models.motion import MotionNet, frame_pairs
+from streamcls.offline.predict import VideoPrediction, predict
 
 PHOTOS = Path(__file__).parent.parent / "data" / "photos"
 SPAN_S = float(CLIP_SPEC.span_s)
@@ -170,3 +172,17 @@ def test_the_bundled_model_follows_a_video(tmp_path: Path) -> None:
         first = math.ceil((start_s + 0.2) / float(spec.frame_interval_s))
         last = math.floor((end_s - SPAN_S) / float(spec.frame_interval_s))
         assert {c.LABELS[index] for index in said[first : last + 1]} == {label}
+
+
+def test_films_lie_in_folders_that_finetune_takes_and_show_what_they_are_called(
+    assets: Assets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(films, "_SIZES", ((320, 240),))
+    films.write_films(assets, tmp_path, per_label=1, seed=4)
+    data = VideoData.from_folders(tmp_path)
+    assert set(data.labels) == set(c.LABELS)
+    results = predict([record.path for record in data.train], output="labels")
+    right = [
+        one.label == one.path.parent.name for one in results if isinstance(one, VideoPrediction)
+    ]
+    assert sum(right) >= 8
