@@ -8,7 +8,16 @@ publish numbers them and sends them over ZeroMQ.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from streamcls.finetune.data import VideoData
+    from streamcls.finetune.training.recipe import Custom, Recipe
+    from streamcls.finetuning import train
+    from streamcls.models.zoo import register_architecture
+    from streamcls.offline.predict import predict
+
+__all__ = ["Custom", "Recipe", "VideoData", "predict", "register_architecture", "train"]
 
 __version__ = "0.1.0"
 
