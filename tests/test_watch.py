@@ -137,6 +137,14 @@ def line_of(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline()
 
 
+def noted(cursor: Path, sequence: int) -> bool:
+    """Whether a cursor file says that a message was shown."""
+    if not cursor.exists():
+        return False
+    places = json.loads(cursor.read_text())["positions"].values()
+    return any(place["sequence"] == sequence for place in places)
+
+
 def document(process: subprocess.Popen[str]) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(line_of(process))
     return found
@@ -178,6 +186,10 @@ def test_a_cursor_goes_on_where_it_was_and_what_is_gone_is_told_as_a_gap(tmp_pat
         published.post(PREDICTION)
         with watching(*arguments) as process:
             assert document(process)["sequence"] == 1
+            # What is shown is noted after it was shown: an end in between shows it again.
+            end_s = time.monotonic() + PATIENCE_S
+            while not noted(tmp_path / "cursor", 1) and time.monotonic() < end_s:
+                time.sleep(0.01)
             process.send_signal(signal.SIGINT)
             assert process.wait(PATIENCE_S) == 0
         for _ in range(5):
