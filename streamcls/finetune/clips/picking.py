@@ -2,22 +2,56 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import av
 from av.container import InputContainer
+
+VideoPacket: TypeAlias = "av.Packet[av.VideoStream]"
 
 # Containers whose packets tell no time of presentation, or a false one.
 _UNTIMED = {"avi", "h264", "hevc", "m4v", "mjpeg", "mpegvideo", "av1", "obu", "ivf"}
 
 
-def picked_frames(
-    container: InputContainer, stream: av.VideoStream, instants: Sequence[int]
-) -> list[av.VideoFrame] | None:
-    """The frames showing at some instants, from where the container has been sought to.
+def packets_between(
+    container: InputContainer, stream: av.VideoStream, first: int, last: int
+) -> list[VideoPacket]:
+    """The packets that may hold frames between two instants, from where the container is.
 
-    The packets' times tell which frames those are, so nothing behind the last is decoded, and of
-    the others only those that some frame is predicted from: the decoder is told to pass over the
-    rest (FFmpeg's `skip_frame`), which changes no pixel of what is left.
+    Args:
+        first, last: in ticks of the stream's time base.
+
+    Returns:
+        Packets from a keyframe on that shows at `first` or before. Empty where the next keyframe
+        shows later: what lies before it is predicted from frames that were sought past.
+    """
+    packets: list[VideoPacket] = []
+    for packet in container.demux(stream):
+        if packet.size == 0 or packet.is_discard:
+            continue
+        # No frame shows before it is decoded, so neither do those of packets yet to come.
+        if packet.dts is not None and packet.dts > last:
+            break
+        if not packets:
+            if not packet.is_keyframe:
+                continue
+            if packet.pts is not None and packet.pts > first:
+                break
+        packets.append(packet)
+    return packets
+
+
+def picked_frames(
+    container: InputContainer,
+    stream: av.VideoStream,
+    packets: Sequence[VideoPacket],
+    instants: Sequence[int],
+) -> list[av.VideoFrame] | None:
+    """The frames showing at some instants, out of packets that begin with a keyframe.
+
+    The packets' times tell which frames those are, so of the others only those are decoded that
+    some frame is predicted from: the decoder is told to pass over the rest (FFmpeg's `skip_frame`),
+    which changes no pixel of what is left.
 
     Args:
         instants: rising, in ticks of the stream's time base.
@@ -26,14 +60,13 @@ def picked_frames(
         For each instant the last frame at or before it. None where the packets do not tell that:
         they lack times, begin too late, or a frame does not come out as they promise.
     """
-    if container.format.name in _UNTIMED:
+    if container.format.name in _UNTIMED or not packets:
         return None
-    packets = _packets_until(container, stream, instants[-1])
     times = sorted(packet.pts for packet in packets if packet.pts is not None)
     if len(times) < len(packets) or len(set(times)) < len(times):
         return None
     places = [bisect_right(times, instant) - 1 for instant in instants]
-    if not times or places[0] < 0:
+    if places[0] < 0:
         return None
     wanted = [times[place] for place in places]
     decoded = _decode(stream, packets, set(wanted))
@@ -42,28 +75,16 @@ def picked_frames(
     return [decoded[time] for time in wanted]
 
 
-def _packets_until(
-    container: InputContainer, stream: av.VideoStream, last: int
-) -> list["av.Packet[av.VideoStream]"]:
-    """The packets to come that may hold frames up to a time."""
-    packets: list[av.Packet[av.VideoStream]] = []
-    for packet in container.demux(stream):
-        if packet.size == 0 or packet.is_discard:
-            continue
-        # No frame shows before it is decoded, so neither do those of packets yet to come.
-        if packet.dts is not None and packet.dts > last:
-            break
-        packets.append(packet)
-    return packets
-
-
 def _decode(
-    stream: av.VideoStream, packets: Sequence["av.Packet[av.VideoStream]"], wanted: set[int]
+    stream: av.VideoStream, packets: Sequence[VideoPacket], wanted: set[int]
 ) -> dict[int, av.VideoFrame]:
     """The wanted frames by their times, as far as they come out."""
     found: dict[int, av.VideoFrame] = {}
+    last = max(n for n, packet in enumerate(packets) if packet.pts in wanted)
     context = stream.codec_context
-    for packet in (*packets, None):
+    # Some decoders (dav1d) look at `skip_frame` only here, and would pass over wanted frames too.
+    context.open(strict=False)
+    for packet in (*packets[: last + 1], None):
         needed = packet is None or packet.pts in wanted
         context.skip_frame = "DEFAULT" if needed else "NONREF"
         try:
@@ -73,7 +94,5 @@ def _decode(
         for frame in frames:
             if frame.pts in wanted:
                 found[frame.pts] = frame
-        if len(found) == len(wanted):
-            break
     context.skip_frame = "DEFAULT"
     return found

@@ -16,7 +16,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 
 from streamcls.errors import UnusableSource
-from streamcls.finetune.clips.picking import picked_frames
+from streamcls.finetune.clips.picking import packets_between, picked_frames
 from streamcls.frames import RgbClip, RgbImage
 from streamcls.transforms import ClipSpec, GridSampler, to_small_rgb
 from streamcls.transforms.timestamps import RecordedTimes
@@ -27,6 +27,10 @@ _OPTIONS = {
     "format_whitelist": "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,av1,ivf,obu"
     ",mjpeg,flv,asf,ogg,mxf,nut,dv,gif,yuv4mpegpipe,wtv,rm",
 }
+# Seeking in a stream without an index lands near its target, and a keyframe may lie long before.
+_FURTHER_BACK_S = (0, 2, 10, 30)
+# Their packets mostly carry no time, and what FFmpeg puts in its place depends on where it began.
+_READ_FROM_THE_START = {"mpeg"}
 _READ_S = 30.0  # a file that takes longer for one packet is damaged, or its disk is
 _MAX_PIXELS = 8192 * 8192  # a file of 31 KB can claim pictures of gigabytes
 
@@ -117,12 +121,12 @@ def read_frames(
             if first_s is None:
                 raise UnusableSource(f"{path} holds no frame that can be decoded")
         origin_s, time_base = first_s + start_s, _time_base(stream, path)
-        instants = [origin_s + n * spec.frame_interval_s for n in range(spec.num_frames)]
-        _seek(container, stream, origin_s, time_base)
-        showing = picked_frames(container, stream, [t // time_base for t in instants])
-        if showing is None:
-            _seek(container, stream, origin_s, time_base)
-            showing = _showing(_frames(container, stream), origin_s, spec)
+        showing = None
+        if container.format.name not in _READ_FROM_THE_START:
+            showing = _picked(container, stream, origin_s, first_s, time_base, spec)
+            if showing is None:
+                _seek(container, stream, origin_s, time_base)
+                showing = _showing(_frames(container, stream, sought=True), origin_s, spec)
     if showing is None:
         # Some containers seek past their target; from its start every file is readable.
         with _open(path) as (container, stream):
@@ -140,6 +144,24 @@ def all_frames(path: Path) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     """
     with _open(path) as (container, stream):
         yield from _frames(container, stream)
+
+
+def _picked(
+    container: InputContainer,
+    stream: av.VideoStream,
+    origin_s: Fraction,
+    first_s: Fraction,
+    time_base: Fraction,
+    spec: ClipSpec,
+) -> list[av.VideoFrame] | None:
+    """The frames showing at the clip's instants, if the packets tell which those are."""
+    instants = [(origin_s + n * spec.frame_interval_s) // time_base for n in range(spec.num_frames)]
+    for back_s in _FURTHER_BACK_S:
+        _seek(container, stream, max(first_s, origin_s - back_s), time_base)
+        packets = packets_between(container, stream, instants[0], instants[-1])
+        if packets or origin_s - back_s <= first_s:
+            break
+    return picked_frames(container, stream, packets, instants)
 
 
 def _seek(
@@ -206,12 +228,19 @@ def _video_in(container: InputContainer, path: Path) -> av.VideoStream:
 
 
 def _frames(
-    container: InputContainer, stream: av.VideoStream
+    container: InputContainer, stream: av.VideoStream, *, sought: bool = False
 ) -> Iterator[tuple[Fraction, av.VideoFrame]]:
-    """Decoded frames with their media times, seconds; damaged packets are passed over."""
+    """Decoded frames with their media times, seconds; damaged packets are passed over.
+
+    After a seek only from the next keyframe on: what comes before it lacks what it is predicted
+    from.
+    """
     times = RecordedTimes(container, stream)
     last_s: Fraction | None = None
     for packet in container.demux(stream):
+        if sought and not packet.is_keyframe:
+            continue
+        sought = False
         try:
             decoded = packet.decode()
         except av.FFmpegError:
