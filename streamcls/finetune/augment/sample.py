@@ -55,7 +55,7 @@ class SampleAugment:
             target: float32 (classes,).
         """
         if self._after_decoding is not None:
-            clip = _changed(clip, self._after_decoding)
+            clip = self._changed(clip, self._after_decoding)
         height, width = clip.shape[1:3]
         side = round(self._crop / _uniform(1, self._max_scale))
         top, left = _integer(height - side), _integer(width - side)
@@ -68,6 +68,17 @@ class SampleAugment:
         if self._mirrored is not None and _uniform(0, 1) < 0.5:
             return np.ascontiguousarray(augmented[:, :, ::-1]), target[self._mirrored]
         return augmented, target
+
+    def _changed(self, clip: RgbClip, change: Callable[[Tensor], Tensor]) -> RgbClip:
+        changed = change(torch.from_numpy(clip))
+        shape = tuple(changed.shape)
+        fits = len(shape) == 4 and (shape[0], shape[3]) == (len(clip), 3)
+        if changed.dtype != torch.uint8 or not fits or min(shape[1:3]) < self._crop:
+            raise DataError(
+                f"after_decoding gave {changed.dtype} of shape {shape}; it must give uint8 of"
+                f" {len(clip)} frames, (time, height, width, 3), no side below {self._crop}"
+            )
+        return np.asarray(changed.numpy(), np.uint8)
 
 
 def mirrored_labels(labels: Sequence[str], flip: Mapping[str, str]) -> list[int]:
@@ -83,16 +94,6 @@ def mirrored_labels(labels: Sequence[str], flip: Mapping[str, str]) -> list[int]
         if twins.setdefault(label, twin) != twin:
             raise DataError(f"flip gives {label!r} two mirror images: {twins[label]!r}, {twin!r}")
     return [list(labels).index(twins.get(label, label)) for label in labels]
-
-
-def _changed(clip: RgbClip, change: Callable[[Tensor], Tensor]) -> RgbClip:
-    changed = change(torch.from_numpy(clip))
-    if changed.dtype != torch.uint8 or changed.ndim != 4 or len(changed) != len(clip):
-        raise DataError(
-            f"after_decoding gave {changed.dtype} of shape {tuple(changed.shape)}; it must give"
-            f" uint8 of {len(clip)} frames, (time, height, width, 3)"
-        )
-    return np.asarray(changed.numpy(), np.uint8)
 
 
 def _uniform(low: float, high: float) -> float:

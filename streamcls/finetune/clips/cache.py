@@ -4,27 +4,27 @@ A file for each video, of all its frames after the frame half; keyed by the vide
 time of change, and by what the frame half does, so whatever changes is decoded anew.
 
 Nothing is thrown out for new videos once the limit is reached: an epoch visits all of them, and a
-cache that takes turns would then hold none when it comes round.
+cache that takes turns would then hold none when it comes round. Videos that do not fit are
+remembered, and then read as without a cache.
 """
 
+import fcntl
 import hashlib
 import os
-from bisect import bisect_right
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-
-import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from typing import BinaryIO
 
 from streamcls.errors import UnusableSource
+from streamcls.finetune.clips.frame_file import Unfit, pick_frames, write_frames
 from streamcls.finetune.clips.reader import all_frames, read_clip
 from streamcls.frames import RgbClip
 from streamcls.transforms import ClipSpec, to_small_rgb
 
-_SUFFIX = ".frames"
+_KEPT, _UNFIT = ".frames", ".unfit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class FrameCache:
     """A folder of decoded videos, shared by any number of processes.
 
     Attributes:
-        limit_bytes: beyond it videos are read as without a cache.
+        limit_bytes: of all kept files together.
     """
 
     folder: Path
@@ -47,76 +47,98 @@ class FrameCache:
             UnusableSource: as that.
         """
         try:
-            kept = self.folder / (_key(path, spec) + _SUFFIX)
+            kept = self.folder / (_key(path, spec) + _KEPT)
         except OSError as error:
             raise UnusableSource(f"{path} cannot be read as a video: {error.strerror}") from None
-        instants = [first_s + start_s + n * spec.frame_interval_s for n in range(spec.num_frames)]
-        for attempt in (_picked, self._kept_first):
-            clip = attempt(kept, instants, path, spec)
-            if clip is not None:
-                return clip
-        return read_clip(path, start_s, spec, first_s=first_s)
+        origin_s = first_s + start_s
+        instants = [origin_s + n * spec.frame_interval_s for n in range(spec.num_frames)]
+        clip = _pick(kept, instants)
+        # A folder that cannot be written, or a full disk, is no reason to end a training.
+        with suppress(OSError):
+            if clip is None and not self._was_unfit(kept):
+                self._keep(kept, path, spec)
+                clip = _pick(kept, instants)
+        return read_clip(path, start_s, spec, first_s=first_s) if clip is None else clip
 
-    def _kept_first(
-        self, kept: Path, instants: list[Fraction], path: Path, spec: ClipSpec
-    ) -> RgbClip | None:
-        """Decode and keep the whole video, if there is room for it, and pick from that."""
+    def _keep(self, kept: Path, path: Path, spec: ClipSpec) -> None:
+        """Decode the whole video into its file, unless another process is at it."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        left = self.limit_bytes - sum(_size(one) for one in self.folder.glob(f"*{_SUFFIX}"))
-        data = _decoded(path, spec, left)
-        if data is None:
-            return None
-        unfinished = kept.with_name(f".{kept.name}.{os.getpid()}")
+        for earlier in self.folder.glob(f"{kept.name.partition('-')[0]}-*"):
+            if earlier.stem != kept.stem:
+                earlier.unlink(missing_ok=True)
+        partial = kept.with_suffix(".partial")
+        with _alone(partial) as file:
+            if file is None:
+                return
+            frames = ((time_s, to_small_rgb(frame, spec)) for time_s, frame in all_frames(path))
+            try:
+                write_frames(file, frames, self._room_bytes())
+                file.flush()
+                with _alone(self.folder / ".lock", wait=True):
+                    if os.fstat(file.fileno()).st_size > self._room_bytes():
+                        raise Unfit
+                    os.replace(partial, kept)
+            except (Unfit, UnusableSource):
+                kept.with_suffix(_UNFIT).write_text(str(self.limit_bytes))
+            finally:
+                partial.unlink(missing_ok=True)
+
+    def _room_bytes(self) -> int:
+        return self.limit_bytes - sum(_size(one) for one in self.folder.glob(f"*{_KEPT}"))
+
+    def _was_unfit(self, kept: Path) -> bool:
+        """Whether the video did not fit under this limit or a greater one."""
         try:
-            unfinished.write_bytes(data)
-            os.replace(unfinished, kept)
-        except OSError:  # a full disk is no reason to end a training
-            unfinished.unlink(missing_ok=True)
-            return None
-        return _picked(kept, instants, path, spec)
+            return int(kept.with_suffix(_UNFIT).read_text()) >= self.limit_bytes
+        except (FileNotFoundError, ValueError):
+            return False
 
 
-def _picked(kept: Path, instants: list[Fraction], _path: Path, _spec: ClipSpec) -> RgbClip | None:
+def _pick(kept: Path, instants: list[Fraction]) -> RgbClip | None:
     """The frames showing at some instants; None where the video is not kept, or not whole."""
     try:
-        with safe_open(kept, "np") as file:
-            time_base = Fraction(file.metadata()["time_base"])
-            times = file.get_tensor("times").tolist()
-            frames = file.get_slice("frames")
-            places = [bisect_right(times, instant // time_base) - 1 for instant in instants]
-            if min(places) < 0:
-                return None
-            return np.concatenate([frames[place : place + 1] for place in places])
+        return pick_frames(kept, instants)
     except FileNotFoundError:
         return None
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError):
-        kept.unlink(missing_ok=True)
+    except ValueError:
+        with suppress(OSError):
+            kept.unlink()
         return None
 
 
-def _decoded(path: Path, spec: ClipSpec, most_bytes: int) -> bytes | None:
-    """A whole video as a file of frames; None where it is too long, or changes its shape."""
-    frames, times, size = [], [], 0
-    for time_s, frame in all_frames(path):
-        frames.append(to_small_rgb(frame, spec))
-        times.append(time_s)
-        size += frames[-1].nbytes
-        if size > most_bytes or frames[-1].shape != frames[0].shape:
-            return None
-    if not frames:
-        return None
-    time_base = 1 / Fraction(np.lcm.reduce([time_s.denominator for time_s in times]).item())
-    ticks = np.array([int(time_s / time_base) for time_s in times], np.int64)
-    return save({"frames": np.stack(frames), "times": ticks}, {"time_base": str(time_base)})
+@contextmanager
+def _alone(path: Path, *, wait: bool = False) -> Iterator[BinaryIO | None]:
+    """A file that only one process has at a time; None where another has it.
+
+    The lock goes when its process does, so one that was killed leaves a file that the next takes.
+    """
+    with open(path, "r+b", opener=_opened_or_made) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+            return
+        # Until the lock was had, who had it before may have given the file its final name.
+        if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            yield None
+            return
+        file.truncate()
+        yield file
+
+
+def _opened_or_made(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_CREAT, 0o644)
 
 
 def _key(path: Path, spec: ClipSpec) -> str:
+    """Two hashes: of which video and frame half it is, and of the video's state."""
     status = path.stat()
-    what = (
-        *(str(path.resolve()), status.st_size, status.st_mtime_ns),
-        *(spec.short_side, repr(spec.pixels)),
-    )
-    return hashlib.blake2b(repr(what).encode(), digest_size=16).hexdigest()
+    what = (str(path.resolve()), spec.short_side, repr(spec.pixels))
+    return f"{_hash(what)}-{_hash((status.st_size, status.st_mtime_ns))}"
+
+
+def _hash(what: object) -> str:
+    return hashlib.blake2b(repr(what).encode(), digest_size=12).hexdigest()
 
 
 def _size(path: Path) -> int:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch.utils.data import Sampler
 
+_MOST_SEEDS = 2**61 - 1  # a generator takes a few more; a prime keeps great seeds apart
+
 
 class Shuffled(Sampler[int]):
     """Each video once, in an order of its own in every epoch; or each by its weight.
@@ -42,7 +44,8 @@ class Shuffled(Sampler[int]):
         return math.ceil(self._count / self._world)
 
     def __iter__(self) -> Iterator[int]:
-        chance = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
+        seed = (self._seed * 1_000_003 + self._epoch) % _MOST_SEEDS
+        chance = torch.Generator().manual_seed(seed)
         if self._weights is None:
             order = torch.randperm(self._count, generator=chance).tolist()
         else:

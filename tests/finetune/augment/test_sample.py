@@ -1,8 +1,12 @@
 """A clip is changed as a whole, and a mirrored one takes its mirror label."""
 
+import pickle
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from streamcls.errors import DataError
 from streamcls.finetune.augment.sample import SampleAugment, mirrored_labels
@@ -65,6 +69,27 @@ def test_a_change_of_ones_own_comes_first_and_must_keep_the_frames() -> None:
     clip = np.zeros((4, 36, 50, 3), np.uint8)
     augment = SampleAugment(SPEC, LABELS, after_decoding=lambda frames: frames + 7)
     assert (augment(clip, RISE)[0] == 7).all()
-    cut = SampleAugment(SPEC, LABELS, after_decoding=lambda frames: frames[1:])
-    with pytest.raises(DataError, match=r"after_decoding gave .* it must give uint8 of 4 frames"):
-        cut(clip, RISE)
+    wrong: list[Callable[[Tensor], Tensor]] = [
+        lambda frames: frames[1:],
+        lambda frames: frames[..., :1],
+        lambda frames: frames[:, :31],
+        lambda frames: frames.float(),
+    ]
+    for change in wrong:
+        cut = SampleAugment(SPEC, LABELS, after_decoding=change)
+        said = r"after_decoding gave .* it must give uint8 of 4 frames, .* no side below 32"
+        with pytest.raises(DataError, match=said):
+            cut(clip, RISE)
+
+
+def test_chance_is_torchs_and_survives_pickling() -> None:
+    clip = np.random.default_rng(0).integers(0, 256, (4, 36, 50, 3), np.uint8)
+    augment = SampleAugment(SPEC, LABELS, flip={"fall": "rise"})
+    twin = pickle.loads(pickle.dumps(augment))
+    for seed in range(6):
+        torch.manual_seed(seed)
+        changed, target = augment(clip, RISE)
+        torch.manual_seed(seed)
+        again, same = twin(clip, RISE)
+        np.testing.assert_array_equal(changed, again)
+        assert torch.equal(target, same)

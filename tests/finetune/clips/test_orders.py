@@ -44,6 +44,12 @@ def test_every_epoch_has_an_order_of_its_own_and_always_the_same() -> None:
     assert rounds[0] != sorted(rounds[0])
 
 
+def test_any_whole_number_is_a_seed() -> None:
+    orders = [list(Shuffled(50, seed=seed)) for seed in (2**62, -(2**62), 2**62 + 1)]
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert orders[0] != orders[1] != orders[2] != orders[0]
+
+
 def test_heavier_videos_come_more_often() -> None:
     order = Shuffled(2, seed=0, weights=[1, 9])
     seen: Counter[int] = Counter()
