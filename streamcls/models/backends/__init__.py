@@ -1,0 +1,7 @@
+"""What runs a network. The pipeline knows only `Backend`; a faster engine is one more class."""
+
+from streamcls.models.backends.backend import Backend
+from streamcls.models.backends.eager import TorchBackend
+from streamcls.models.backends.machine import resolve_device, use_threads
+
+__all__ = ["Backend", "TorchBackend", "resolve_device", "use_threads"]

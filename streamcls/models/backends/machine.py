@@ -1,0 +1,37 @@
+"""What a network may use of the machine: a device, and threads."""
+
+import torch
+
+from streamcls.errors import ConfigError
+
+_OWN_CHOICE = torch.get_num_threads()
+
+
+def use_threads(count: int) -> None:
+    """Limit the network to so many CPU threads, in the whole process; 0: torch's own choice."""
+    torch.set_num_threads(count or _OWN_CHOICE)
+
+
+def resolve_device(setting: str) -> torch.device:
+    """The device that a setting asks for: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    `auto` takes the first CUDA device that works, else the CPU.
+
+    Raises:
+        ConfigError: the word is unknown, or that CUDA device is not there.
+    """
+    available = torch.cuda.is_available()
+    if setting == "auto":
+        return torch.device("cuda:0" if available else "cpu")
+    if setting == "cpu":
+        return torch.device("cpu")
+    kind, _, index = setting.partition(":")
+    if kind != "cuda" or not (index.isdecimal() or setting == "cuda"):
+        raise ConfigError(f"device {setting!r} is unknown; use auto, cpu, cuda or cuda:N")
+    if not available:
+        reason = "this torch is built without CUDA" if not torch.version.cuda else "none is visible"
+        raise ConfigError(f"device {setting!r} is not there: {reason}; use auto or cpu")
+    count = torch.cuda.device_count()
+    if int(index or 0) >= count:
+        raise ConfigError(f"device {setting!r} is not there: {count} CUDA device(s), from cuda:0")
+    return torch.device("cuda", int(index or 0))
