@@ -34,6 +34,12 @@ def test_the_hash_depends_on_the_values_and_on_nothing_else() -> None:
     assert ClipSpec(**{**X3D_S, "sampling_rate": 5}).hash() != spec.hash()
 
 
+def test_files_keep_the_filter_they_were_written_with() -> None:
+    old = ClipSpec.from_builtins({**X3D_S, "pixels": {"filter": "area"}})
+    assert old.pixels.filter == "area"
+    assert old.hash() != ClipSpec(**X3D_S).hash()
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
