@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 RgbImage: TypeAlias = npt.NDArray[np.uint8]
 """One RGB picture, uint8, shape (height, width, 3)."""
 
-RgbClip: TypeAlias = npt.NDArray[np.uint8]
-"""T RGB pictures of one size, uint8, shape (time, height, width, 3)."""
+ClipArray: TypeAlias = npt.NDArray[np.uint8]
+"""T RGB pictures of one size in one array, uint8, shape (time, height, width, 3)."""
+
+RgbClip: TypeAlias = Sequence[RgbImage] | ClipArray
+"""T RGB pictures of one size, one after another: single ones, or rows of one array."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ class Window:
     """One clip to classify: T grid frames of one stream epoch.
 
     Attributes:
-        clip: uint8, shape (num_frames, height, width, 3), already at the spec's short side.
+        clip: num_frames pictures of one size, already at the spec's short side. They are never
+            written to, and the windows of a stream share them: the same array is the same picture.
         start_s, end_s: media time of the first and last grid instant, seconds.
         start_utc_s, end_utc_s: the same instants as POSIX seconds.
         coverage: decoded frames over expected frames in the window, 0..1.
@@ -76,7 +80,7 @@ class Window:
 
     stream: str
     stream_epoch: int
-    clip: RgbClip
+    clip: tuple[RgbImage, ...]
     start_s: Fraction
     end_s: Fraction
     start_utc_s: float

@@ -24,10 +24,10 @@ from streamcls.finetune.clips.cache import FrameCache
 from streamcls.finetune.clips.reader import read_clip
 from streamcls.finetune.clips.samplers import ClipSampler
 from streamcls.finetune.data.checking import Video
-from streamcls.frames import RgbClip
+from streamcls.frames import ClipArray
 from streamcls.transforms import ClipSpec, scaled_size
 
-ClipAugment = Callable[[RgbClip, Tensor], tuple[RgbClip, Tensor]]
+ClipAugment = Callable[[ClipArray, Tensor], tuple[ClipArray, Tensor]]
 """Changes a clip between the halves of the transforms, and its target if need be."""
 
 Visit = tuple[int, int]
@@ -170,7 +170,7 @@ class Visits(Sampler[Visit]):
 
 def read_video(
     video: Video, start_s: Fraction, spec: ClipSpec, cache: FrameCache | None = None
-) -> RgbClip:
+) -> ClipArray:
     """The clip that begins so many seconds into a video's stretch, uint8 (time, height, width, 3).
 
     Raises:

@@ -6,7 +6,7 @@ import queue
 
 import numpy as np
 
-from streamcls.frames import RgbClip
+from streamcls.frames import RgbClip, RgbImage
 from streamcls.isolation.wire import ClipPlace
 
 SLOTS = 3  # one being read, one waiting, one being written
@@ -33,18 +33,21 @@ class ClipWriter:
 
     def put(self, clip: RgbClip) -> ClipPlace | None:
         """Write a clip once a slot is free; None once closed."""
-        if clip.nbytes > self._slot_bytes:
+        height, width, channels = clip[0].shape
+        shape = (len(clip), height, width, channels)
+        size = int(np.prod(shape))
+        if size > self._slot_bytes:
             # Slots move when they grow: nobody may be reading.
             if any(self._free.get() is None for _ in range(SLOTS)):
                 return None
-            self._grow(clip.nbytes)
+            self._grow(size)
         slot = self._free.get()
         if slot is None or self._memory is None:
             return None
         offset = slot * self._slot_bytes
-        self._memory[offset : offset + clip.nbytes] = np.ascontiguousarray(clip).data.cast("B")
-        time, height, width, channels = clip.shape
-        return ClipPlace(slot, offset, (time, height, width, channels))
+        place = np.frombuffer(self._memory, np.uint8, size, offset).reshape(shape)
+        np.stack(list(clip), out=place)
+        return ClipPlace(slot, offset, shape)
 
     def _grow(self, slot_bytes: int) -> None:
         # To whole pages, so that growing by a row or two happens once.
@@ -64,8 +67,8 @@ class ClipReader:
         self._file = file
         self._memory: mmap.mmap | None = None
 
-    def take(self, place: ClipPlace) -> RgbClip:
-        """A copy of the clip at a place.
+    def take(self, place: ClipPlace) -> tuple[RgbImage, ...]:
+        """A copy of the clip at a place; its pictures are shared with no other.
 
         Raises:
             ValueError: the place lies outside the memory.
@@ -78,7 +81,9 @@ class ClipReader:
         if end > len(self._memory):
             raise ValueError(f"a clip of {size} bytes lies outside the shared memory")
         flat = np.frombuffer(self._memory, np.uint8, size, place.offset)
-        return flat.reshape(place.shape).copy()
+        clip = flat.reshape(place.shape).copy()
+        clip.flags.writeable = False
+        return tuple(clip)
 
     def close(self) -> None:
         """Unmap."""

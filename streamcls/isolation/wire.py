@@ -8,7 +8,7 @@ from fractions import Fraction
 import msgspec
 
 from streamcls.config import CaptureSettings, StreamSettings
-from streamcls.frames import RgbClip, Step, Window
+from streamcls.frames import RgbImage, Step, Window
 from streamcls.transforms import ClipSpec
 
 _LENGTH = struct.Struct("!I")
@@ -84,7 +84,7 @@ class WindowSent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
             lane=window.lane,
         )
 
-    def window(self, stream: str, clip: RgbClip) -> Window:
+    def window(self, stream: str, clip: tuple[RgbImage, ...]) -> Window:
         """The window as it was."""
         return Window(
             stream=stream,

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from streamcls.errors import ModelError
-from streamcls.frames import RgbClip
+from streamcls.frames import ClipArray
 from streamcls.models.manifest import Activation
 from streamcls.models.scoring import probabilities_of
 from streamcls.transforms.spec import ClipSpec
@@ -24,7 +24,7 @@ GOLDEN_TOLERANCE = 2e-3
 by about 1e-3; one wrong layer by far more."""
 
 
-def golden_clip(spec: ClipSpec) -> RgbClip:
+def golden_clip(spec: ClipSpec) -> ClipArray:
     """The pattern above, uint8, shape (num_frames, crop, crop, 3)."""
     t, y, x, c = np.ogrid[: spec.num_frames, : spec.crop, : spec.crop, :3]
     slide = 3 * _triangle(x + 5 * t) + 2 * _triangle(y - 3 * t + 16 * c)

@@ -1,32 +1,28 @@
-"""The frames a window may still need: a fixed ring of small RGB pictures, one per grid instant."""
+"""The frames a window may still need: a ring of small RGB pictures, one per grid instant."""
 
 from collections.abc import Iterable
 
-import numpy as np
-import numpy.typing as npt
-
-from streamcls.frames import RgbClip, RgbImage
+from streamcls.frames import RgbImage
 
 
 class FrameRing:
-    """`capacity` consecutive grid instants. Allocated once per picture size, used by one thread."""
+    """`capacity` consecutive grid instants. It holds pictures, and copies none."""
 
     def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._pictures: npt.NDArray[np.uint8] | None = None
+        self._pictures: list[RgbImage | None] = [None] * capacity
 
     def put(self, instant: int, picture: RgbImage) -> None:
         """Keep the picture that shows at a grid instant, in place of the oldest."""
-        if self._pictures is None or self._pictures.shape[1:] != picture.shape:
-            self._pictures = np.empty((self._capacity, *picture.shape), np.uint8)
-        self._pictures[instant % self._capacity] = picture
+        self._pictures[instant % len(self._pictures)] = picture
 
-    def gather(self, instants: Iterable[int]) -> RgbClip:
-        """Copy the pictures of these instants into one clip, (time, height, width, 3).
+    def gather(self, instants: Iterable[int]) -> tuple[RgbImage, ...]:
+        """The pictures of these instants; one that shows at several is there as often.
 
         Raises:
-            LookupError: nothing was ever put.
+            LookupError: nothing was ever put where one of them lies.
         """
-        if self._pictures is None:
-            raise LookupError("the ring is empty")
-        return self._pictures[[instant % self._capacity for instant in instants]]
+        pictures = [self._pictures[instant % len(self._pictures)] for instant in instants]
+        shown = tuple(picture for picture in pictures if picture is not None)
+        if len(shown) < len(pictures):
+            raise LookupError("the ring does not hold all of these instants")
+        return shown

@@ -134,6 +134,7 @@ class WindowAssembler:
             return None
         if held.rgb is None:
             held.rgb = self._convert(held.frame.image)
+            held.rgb.flags.writeable = False  # many windows, and caches behind them, refer to it
             self.stats.frames_converted += 1
             if self._watch_still:
                 self._unchanged_s = self._still.push(held.rgb, self._grid.time_of(instant))

@@ -9,19 +9,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from streamcls.frames import RgbClip
+from streamcls.frames import RgbClip, RgbImage
 from streamcls.transforms.spec import ClipSpec
 
 
 def clip_batch(clips: Sequence[RgbClip], spec: ClipSpec, device: torch.device) -> Tensor:
     """Gather clips into one normalised batch on the device.
 
-    The crop is a view, so what travels is one uint8 batch of just the pixels that count, a quarter
-    of the bytes of floats; to a GPU from pinned memory, without waiting for it. All arithmetic is
+    Just the pixels that count are copied, once, into one uint8 batch, a quarter of the bytes of
+    floats; to a GPU it travels from pinned memory, without waiting for it. All arithmetic is
     on the device. Clips may differ in their long side; the crop makes them equal.
 
     Args:
-        clips: each uint8, shape (time, height, width, 3).
+        clips: each of `num_frames` pictures, uint8, shape (height, width, 3).
 
     Returns:
         float32, shape (batch, 3, time, crop, crop).
@@ -38,10 +38,35 @@ def gather(clips: Sequence[RgbClip], spec: ClipSpec, device: torch.device) -> Te
     Raises:
         ValueError: a clip's frame count or size does not fit the spec.
     """
-    batch = torch.stack([_centre_crop(torch.from_numpy(clip), spec) for clip in clips])
-    if device.type == "cuda":
-        batch = batch.pin_memory()
+    shape = (len(clips), spec.num_frames, spec.crop, spec.crop, 3)
+    batch = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    rows = batch.numpy()
+    for row, clip in zip(rows, clips, strict=True):
+        check_clip(clip, spec)
+        for place, picture in zip(row, clip, strict=True):
+            place[:] = centre_crop(picture, spec)
     return batch.to(device, non_blocking=True)
+
+
+def check_clip(clip: RgbClip, spec: ClipSpec) -> None:
+    """Refuse what the spec's network does not take.
+
+    Raises:
+        ValueError: the frame count or the size does not fit.
+    """
+    height, width, _ = clip[0].shape
+    if len(clip) != spec.num_frames or min(height, width) < spec.crop:
+        raise ValueError(
+            f"a clip of {len(clip)} frames of {width}x{height} does not fit {spec.num_frames}"
+            f" frames with a crop of {spec.crop}"
+        )
+
+
+def centre_crop(picture: RgbImage, spec: ClipSpec) -> RgbImage:
+    """The central crop x crop square of a picture, a view."""
+    height, width, _ = picture.shape
+    top, left = (height - spec.crop) // 2, (width - spec.crop) // 2
+    return picture[top : top + spec.crop, left : left + spec.crop]
 
 
 def normalise(clips: Tensor, spec: ClipSpec) -> Tensor:
@@ -78,15 +103,3 @@ def pathways(batch: Tensor, spec: ClipSpec) -> list[Tensor]:
         )
         for stride in spec.pathways
     ]
-
-
-def _centre_crop(clip: Tensor, spec: ClipSpec) -> Tensor:
-    """The central crop x crop square of a clip, (time, crop, crop, 3)."""
-    frames, height, width, _ = clip.shape
-    if frames != spec.num_frames or min(height, width) < spec.crop:
-        raise ValueError(
-            f"a clip of {frames} frames of {width}x{height} does not fit {spec.num_frames} frames"
-            f" with a crop of {spec.crop}"
-        )
-    top, left = (height - spec.crop) // 2, (width - spec.crop) // 2
-    return clip[:, top : top + spec.crop, left : left + spec.crop]

@@ -67,7 +67,7 @@ def window(
     return Window(
         stream=stream,
         stream_epoch=epoch,
-        clip=np.zeros((2, 2, 2, 3), np.uint8),
+        clip=tuple(np.zeros((2, 2, 2, 3), np.uint8)),
         start_s=exact - 1,
         end_s=exact,
         start_utc_s=float(exact) - 1,

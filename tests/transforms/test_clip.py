@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamcls.frames import RgbClip
+from streamcls.frames import ClipArray
 from streamcls.models.zoo import ZOO
 from streamcls.transforms import ClipSpec
 from streamcls.transforms.clip import clip_batch, pathways
@@ -24,7 +24,7 @@ SPEC = ClipSpec(
 )
 
 
-def random_clip(height: int, width: int, frames: int = 8, seed: int = 0) -> RgbClip:
+def random_clip(height: int, width: int, frames: int = 8, seed: int = 0) -> ClipArray:
     rng = np.random.default_rng(seed)
     return rng.integers(0, 256, (frames, height, width, 3), np.uint8)
 
@@ -47,6 +47,12 @@ def test_clips_of_several_widths_share_a_batch_and_change_nothing_in_each_other(
     assert batch.shape == (3, 3, 8, 16, 16)
     for index, clip in enumerate(clips):
         assert torch.equal(batch[index], clip_batch([clip], SPEC, CPU)[0])
+
+
+def test_pictures_one_by_one_make_the_batch_that_their_array_makes() -> None:
+    clip = random_clip(20, 31)
+    separate = tuple(np.ascontiguousarray(picture) for picture in clip)
+    assert torch.equal(clip_batch([separate], SPEC, CPU), clip_batch([clip], SPEC, CPU))
 
 
 def test_the_axes_are_channel_time_height_width() -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from streamcls.errors import DataError
-from streamcls.frames import RgbClip
+from streamcls.frames import ClipArray
 from streamcls.transforms import ClipSpec
 
 
@@ -47,7 +47,7 @@ class SampleAugment:
         self._mirrored = None if flip is None else mirrored_labels(labels, flip)
         self._after_decoding = after_decoding
 
-    def __call__(self, clip: RgbClip, target: Tensor) -> tuple[RgbClip, Tensor]:
+    def __call__(self, clip: ClipArray, target: Tensor) -> tuple[ClipArray, Tensor]:
         """A changed copy of the clip, uint8 (time, crop, crop, 3), and its target.
 
         Args:
@@ -69,7 +69,7 @@ class SampleAugment:
             return np.ascontiguousarray(augmented[:, :, ::-1]), target[self._mirrored]
         return augmented, target
 
-    def _changed(self, clip: RgbClip, change: Callable[[Tensor], Tensor]) -> RgbClip:
+    def _changed(self, clip: ClipArray, change: Callable[[Tensor], Tensor]) -> ClipArray:
         changed = change(torch.from_numpy(clip))
         shape = tuple(changed.shape)
         fits = len(shape) == 4 and (shape[0], shape[3]) == (len(clip), 3)

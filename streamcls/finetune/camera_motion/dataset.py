@@ -18,7 +18,7 @@ from streamcls.finetune.camera_motion import labels as c
 from streamcls.finetune.camera_motion.camera import RAMP_S, Stretch, draw_motion, poses
 from streamcls.finetune.camera_motion.photos import Assets
 from streamcls.finetune.camera_motion.scene import Labelled, draw_scene, shrink
-from streamcls.frames import RgbClip
+from streamcls.frames import ClipArray
 from streamcls.transforms import ClipSpec, PixelRecipe
 
 Array = npt.NDArray[np.float64]
@@ -62,7 +62,7 @@ class Clip:
         tracked: whether the pose can be seen throughout (no cover, no cut).
     """
 
-    frames: RgbClip
+    frames: ClipArray
     target: npt.NDArray[np.float32]
     track: npt.NDArray[np.float32]
     tracked: bool

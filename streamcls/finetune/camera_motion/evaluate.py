@@ -16,7 +16,7 @@ from streamcls.errors import DataError
 from streamcls.finetune.camera_motion import labels as c
 from streamcls.finetune.camera_motion.films import film_clip
 from streamcls.finetune.camera_motion.photos import Assets, Pyramid, read_rgb
-from streamcls.frames import RgbClip, RgbImage
+from streamcls.frames import ClipArray, RgbImage
 from streamcls.transforms import ClipSpec, GridSampler, to_small_rgb
 from streamcls.transforms.clip import clip_batch
 
@@ -88,7 +88,7 @@ def evaluate(
     return Report(c.LABELS, confusion)
 
 
-def filmed_clip(label: str, assets: Assets, rng: np.random.Generator, spec: ClipSpec) -> RgbClip:
+def filmed_clip(label: str, assets: Assets, rng: np.random.Generator, spec: ClipSpec) -> ClipArray:
     """A clip of one label that went through an H.264 file of random rate, size and quality."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
@@ -122,7 +122,9 @@ def grid_pictures(path: Path, spec: ClipSpec, *, origin_s: float | None = None) 
     return pictures
 
 
-def scores(network: nn.Module, clips: Sequence[RgbClip], spec: ClipSpec) -> npt.NDArray[np.float32]:
+def scores(
+    network: nn.Module, clips: Sequence[ClipArray], spec: ClipSpec
+) -> npt.NDArray[np.float32]:
     """Probabilities (clips, labels), computed as serving does."""
     device = next(network.parameters()).device
     parts = []
@@ -133,7 +135,7 @@ def scores(network: nn.Module, clips: Sequence[RgbClip], spec: ClipSpec) -> npt.
     return np.concatenate(parts).astype(np.float32)
 
 
-def windows(pictures: Sequence[RgbImage], spec: ClipSpec, stride: int = 1) -> list[RgbClip]:
+def windows(pictures: Sequence[RgbImage], spec: ClipSpec, stride: int = 1) -> list[ClipArray]:
     """Every `stride`-th window of consecutive grid pictures."""
     starts = range(0, len(pictures) - spec.num_frames + 1, stride)
     return [np.stack(pictures[start : start + spec.num_frames]) for start in starts]

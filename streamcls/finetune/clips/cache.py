@@ -21,7 +21,7 @@ from typing import BinaryIO
 from streamcls.errors import UnusableSource
 from streamcls.finetune.clips.frame_file import Unfit, pick_frames, write_frames
 from streamcls.finetune.clips.reader import all_frames, read_clip
-from streamcls.frames import RgbClip
+from streamcls.frames import ClipArray
 from streamcls.transforms import ClipSpec, to_small_rgb
 
 _KEPT, _UNFIT = ".frames", ".unfit"
@@ -40,7 +40,7 @@ class FrameCache:
 
     def read_clip(
         self, path: Path, start_s: Fraction, spec: ClipSpec, *, first_s: Fraction
-    ) -> RgbClip:
+    ) -> ClipArray:
         """As `reader.read_clip`, to the bit.
 
         Raises:
@@ -94,7 +94,7 @@ class FrameCache:
             return False
 
 
-def _pick(kept: Path, instants: list[Fraction]) -> RgbClip | None:
+def _pick(kept: Path, instants: list[Fraction]) -> ClipArray | None:
     """The frames showing at some instants; None where the video is not kept, or not whole."""
     try:
         return pick_frames(kept, instants)

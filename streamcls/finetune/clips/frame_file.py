@@ -17,7 +17,7 @@ from zlib import crc32
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from streamcls.frames import RgbClip, RgbImage
+from streamcls.frames import ClipArray, RgbImage
 
 # The header tells how many frames there are, and is written when that is known; spaces fill it up.
 _HEADER_BYTES = 1024
@@ -64,7 +64,7 @@ def write_frames(
     file.write(_header(len(times), shape, Fraction(1, ticks_a_second)))
 
 
-def pick_frames(path: Path, instants: Sequence[Fraction]) -> RgbClip:
+def pick_frames(path: Path, instants: Sequence[Fraction]) -> ClipArray:
     """The frames that show at some media times: the last one at or before each.
 
     Raises:

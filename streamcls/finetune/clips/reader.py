@@ -17,7 +17,7 @@ from av.stream import Disposition
 
 from streamcls.errors import UnusableSource
 from streamcls.finetune.clips.picking import packets_between, picked_frames
-from streamcls.frames import RgbClip, RgbImage
+from streamcls.frames import ClipArray, RgbImage
 from streamcls.transforms import ClipSpec, GridSampler, to_small_rgb
 from streamcls.transforms.timestamps import RecordedTimes
 
@@ -81,7 +81,7 @@ def probe(path: Path) -> VideoInfo:
 
 def read_clip(
     path: Path, start_s: Fraction, spec: ClipSpec, *, first_s: Fraction | None = None
-) -> RgbClip:
+) -> ClipArray:
     """Read the clip that starts some time after the file's first frame.
 
     Only frames that show at the clip's instants are converted, each once. Where the file ends

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from streamcls.errors import DataError
-from streamcls.frames import RgbClip
+from streamcls.frames import ClipArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Record:
     start_s: float | None = None
     end_s: float | None = None
     group: str = ""
-    clip: RgbClip | None = field(default=None, compare=False, repr=False)
+    clip: ClipArray | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         start_s, end_s = self.start_s or 0.0, math.inf if self.end_s is None else self.end_s

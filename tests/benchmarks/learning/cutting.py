@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from streamcls.finetune.camera_motion.video import encode
-from streamcls.frames import RgbClip
+from streamcls.frames import ClipArray
 from tests.benchmarks.learning.footage import FPS, Footage
 
 FRAMES = 12  # of a file: a clip of 8 and room for a random start
@@ -106,7 +106,7 @@ def find_cells(footage: Footage, split: Split) -> list[Cell]:
     ]
 
 
-def is_moving(clip: RgbClip) -> bool:
+def is_moving(clip: ClipArray) -> bool:
     """Whether enough pixels change both before and after the middle frame.
 
     Asked of `forward`, the slowest, so that what passes moves in every class but `frozen`.
@@ -117,7 +117,7 @@ def is_moving(clip: RgbClip) -> bool:
     )
 
 
-def cut(footage: Footage, cell: Cell, frames: Sequence[int]) -> RgbClip:
+def cut(footage: Footage, cell: Cell, frames: Sequence[int]) -> ClipArray:
     """The cell's square in these frames, uint8 (time, SIDE, SIDE, 3)."""
     square = footage[:, cell.top : cell.top + SIDE, cell.left : cell.left + SIDE]
     return np.ascontiguousarray(square[list(frames)])

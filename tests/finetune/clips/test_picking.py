@@ -12,14 +12,14 @@ import pytest
 
 from streamcls.finetune.clips import reader
 from streamcls.finetune.clips.reader import all_frames, probe, read_clip
-from streamcls.frames import RgbClip
+from streamcls.frames import ClipArray
 from streamcls.transforms import ClipSpec, to_small_rgb
 from tests.videos import write_video
 
 SPEC = ClipSpec(num_frames=6, sampling_rate=5, trained_fps=30, short_side=48, crop=48)
 
 
-def from_the_whole_file(path: Path, starts_s: list[Fraction]) -> list[RgbClip]:
+def from_the_whole_file(path: Path, starts_s: list[Fraction]) -> list[ClipArray]:
     """The clips, from decoding every frame from the file's first on, as the daemon does."""
     frames = [(time_s, to_small_rgb(frame, SPEC)) for time_s, frame in all_frames(path)]
     times = [time_s - frames[0][0] for time_s, _ in frames]
