@@ -29,6 +29,7 @@ from streamcls.pipeline.inference import InferenceWorker
 from streamcls.reload import Prepared
 from streamcls.reloader import Outcome, Reloader
 from streamcls.stream_line import StreamLine
+from streamcls.transforms.pixels import convert_on_one_thread
 
 log = logging.getLogger("streamcls")
 
@@ -79,8 +80,8 @@ class Daemon:
         self._ready = False
         self._stop_asked = False
         boot_id = uuid.uuid4().hex[:12]
-        if settings.model.threads:
-            use_threads(settings.model.threads)
+        use_threads(settings.model.threads)
+        convert_on_one_thread()
         first = Prepared.of(settings, Engine.load(settings.model))
         self._backlog = Backlog()
         self.metrics = Metrics(self._snapshot)

@@ -36,7 +36,7 @@ APART = [
     ("offline", "finetune"),
 ]
 PARTS = {  # which no other stage sees
-    "capture": {"opening", "source"},
+    "capture": {"opening", "priority", "source"},
     "sources": {"source"},
     "windows": {"ring", "timeline", "still"},
     "door": {"census"},

@@ -148,14 +148,16 @@ for sandbox in (by_family, by_call):
 """
 REFUSED = """
 import os, socket
-for refused in (lambda: os.nice(0), lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)):
+raw = (socket.AF_PACKET, socket.SOCK_RAW)
+for refused in (lambda: os.setuid(os.getuid()), lambda: socket.socket(*raw)):
     try:
         refused()
     except OSError as error:
         print(error.strerror)
 """
 USE = """
-import torch, zmq
+import os, threading, torch, zmq
+os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
 with zmq.Context() as context, context.socket(zmq.PUB) as socket:
     socket.bind("tcp://127.0.0.1:*")
 print(torch.get_num_threads())
@@ -164,7 +166,7 @@ print(torch.get_num_threads())
 
 @pytest.mark.systemd
 @pytest.mark.parametrize("unit", UNITS)
-def test_zeromq_and_all_threads_of_torch_run_in_the_units_sandbox(unit: str) -> None:
+def test_zeromq_all_threads_of_torch_and_priorities_work_in_the_units_sandbox(unit: str) -> None:
     sandbox = json.dumps([sorted(allowed_calls(unit)), refused_families(unit)])
 
     def run(program: str) -> tuple[int, list[str]]:

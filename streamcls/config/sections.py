@@ -41,7 +41,7 @@ class ModelSettings(Section, frozen=True):
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
     max_batch: Annotated[int, Meta(ge=1, le=256)] = 8
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
-    """CPU threads for the network; 0 leaves torch's own choice."""
+    """CPU threads for the network; 0: one for each core this process may use."""
 
 
 class WindowSettings(Section, frozen=True):

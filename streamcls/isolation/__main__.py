@@ -32,6 +32,7 @@ from streamcls.isolation.wire import (
 from streamcls.pipeline.sources import Source, open_source
 from streamcls.pipeline.windows import WindowAssembler, WindowStats
 from streamcls.transforms import WindowPlan, to_small_rgb
+from streamcls.transforms.pixels import convert_on_one_thread
 from streamcls.urls import redact
 
 _CLOSE_S = 1.5  # for the source to say goodbye to its camera, before the parent loses patience
@@ -144,6 +145,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     with suppress(OSError):  # where memory runs out, one decoder is to go and not the daemon
         Path("/proc/self/oom_score_adj").write_text("500")
+    convert_on_one_thread()
     channel = socket.socket(fileno=int(sys.argv[1]))
     try:
         job = receive_from_parent(channel)

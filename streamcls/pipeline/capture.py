@@ -13,6 +13,7 @@ from streamcls.config import CaptureSettings, StreamSettings
 from streamcls.errors import SourceError, SourceRefused, UnusableSource
 from streamcls.events import State, StatusData, utc
 from streamcls.pipeline.opening import OpeningTurns, Turn, backoff_s
+from streamcls.pipeline.priority import give_way
 from streamcls.pipeline.source import Item, Source
 from streamcls.urls import redact
 
@@ -147,6 +148,7 @@ class Capture(Generic[Item]):
                 self._enter("stale", reason="no_frames", detail=f"no frame for {silent_s:.0f} s")
 
     def _run(self) -> None:
+        give_way()  # and with it the process of an isolated source
         try:
             self._serve()
         except Exception as error:  # a bug, here or in a consumer: this stream ends, and says so

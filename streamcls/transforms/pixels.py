@@ -44,6 +44,14 @@ def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
     return max(short_side, width * short_side // height), short_side
 
 
+def convert_on_one_thread() -> None:
+    """Scale each picture on the thread that asks, in the whole process; the result is the same.
+
+    OpenCV would share one out over all cores: worth it for one picture, not for many streams'.
+    """
+    cv2.setNumThreads(1)
+
+
 def to_small_rgb(image: RawImage, spec: ClipSpec) -> RgbImage:
     """Scale a decoded picture to the spec's short side and convert it to RGB.
 

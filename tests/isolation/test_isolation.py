@@ -19,6 +19,7 @@ from streamcls.config import CaptureSettings, Pace, StreamSettings
 from streamcls.errors import SourceError, SourceRefused, UnusableSource
 from streamcls.frames import Step, Window
 from streamcls.isolation import Cut, IsolatedSource
+from streamcls.pipeline.priority import give_way
 from streamcls.pipeline.sources import open_source
 from streamcls.pipeline.windows import WindowAssembler
 from streamcls.transforms import WindowPlan, to_small_rgb
@@ -148,6 +149,20 @@ def test_nothing_that_names_the_source_is_on_the_command_line(tmp_path: Path) ->
         (child,) = children()
         assert b"clip" not in Path(f"/proc/{child}/cmdline").read_bytes()
         assert b"clip.mp4" not in Path(f"/proc/{child}/environ").read_bytes()
+
+
+def test_the_process_has_the_low_priority_of_the_thread_that_starts_it(tmp_path: Path) -> None:
+    def run() -> None:
+        give_way()
+        with closing(isolated(looping(tmp_path)).frames(NEVER)) as steps:
+            next(steps)
+            seen.append(os.getpriority(os.PRIO_PROCESS, children()[0]))
+
+    seen: list[int] = []
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(_PATIENCE_S)
+    assert seen == [os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) + 5]
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])

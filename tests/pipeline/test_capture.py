@@ -1,5 +1,6 @@
 """A stream is kept alive by one handler: what it says, how long it waits, when it gives up."""
 
+import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -355,3 +356,16 @@ def test_one_streams_failure_leaves_another_alone() -> None:
     assert failing.states == ["connecting", "failed"]
     assert well.states == ["connecting", "warming_up", "stopped"]
     assert well.capture.stats.frames_decoded == 2
+
+
+def test_a_capture_gives_way_to_all_other_threads() -> None:
+    def nice() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    seen: list[int] = []
+
+    def look() -> None:
+        seen.append(nice())
+
+    Run(_FILE, iter([[look]])).to_the_end()
+    assert seen == [nice() + 5]

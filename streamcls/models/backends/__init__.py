@@ -2,6 +2,6 @@
 
 from streamcls.models.backends.backend import Backend
 from streamcls.models.backends.eager import TorchBackend
-from streamcls.models.backends.machine import resolve_device, use_threads
+from streamcls.models.backends.machine import network_threads, resolve_device, use_threads
 
-__all__ = ["Backend", "TorchBackend", "resolve_device", "use_threads"]
+__all__ = ["Backend", "TorchBackend", "network_threads", "resolve_device", "use_threads"]

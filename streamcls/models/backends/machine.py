@@ -3,13 +3,22 @@
 import torch
 
 from streamcls.errors import ConfigError
+from streamcls.models.backends.cores import cores_available
 
-_OWN_CHOICE = torch.get_num_threads()
+_OWN_CHOICE = torch.get_num_threads()  # the physical cores, or what OMP_NUM_THREADS says
 
 
-def use_threads(count: int) -> None:
-    """Limit the network to so many CPU threads, in the whole process; 0: torch's own choice."""
-    torch.set_num_threads(count or _OWN_CHOICE)
+def network_threads(setting: int) -> int:
+    """The CPU threads that a network may use; 0: as many as there are cores for this process.
+
+    Decoding needs no share set aside: it runs at a lower priority, in what the network leaves.
+    """
+    return setting or min(_OWN_CHOICE, cores_available())
+
+
+def use_threads(setting: int) -> None:
+    """Limit torch to `network_threads(setting)`, in the whole process."""
+    torch.set_num_threads(network_threads(setting))
 
 
 def resolve_device(setting: str) -> torch.device:
