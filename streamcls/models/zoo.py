@@ -22,7 +22,7 @@ from streamcls.models.heads import name_head, num_outputs, replace_head
 from streamcls.models.hub import HUB
 from streamcls.models.manifest import one_line
 from streamcls.models.motion import MotionNet
-from streamcls.transforms.spec import ClipSpec, PixelRecipe
+from streamcls.transforms.spec import ClipSpec
 
 __all__ = [
     "ENTRY_POINTS",
@@ -45,14 +45,7 @@ ZOO: dict[str, Architecture] = {
     **HUB,
     "motion_net": Architecture(
         build=MotionNet,
-        clip_spec=ClipSpec(
-            num_frames=8,
-            sampling_rate=3,
-            trained_fps=20,
-            short_side=64,
-            crop=64,
-            pixels=PixelRecipe(filter="area"),  # as it was trained
-        ),
+        clip_spec=ClipSpec(num_frames=8, sampling_rate=3, trained_fps=20, short_side=64, crop=64),
         description="MotionNet: compares frames, for camera motion, 1.05 s clips",
         parameters=456_109,
         gflops=0.14,

@@ -19,7 +19,7 @@ from streamcls.finetune.camera_motion.camera import RAMP_S, Stretch, draw_motion
 from streamcls.finetune.camera_motion.photos import Assets
 from streamcls.finetune.camera_motion.scene import Labelled, draw_scene, shrink
 from streamcls.frames import ClipArray
-from streamcls.transforms import ClipSpec, PixelRecipe
+from streamcls.transforms import ClipSpec
 
 Array = npt.NDArray[np.float64]
 
@@ -29,7 +29,6 @@ CLIP_SPEC = ClipSpec(
     trained_fps=20,
     short_side=64,
     crop=64,
-    pixels=PixelRecipe(filter="area"),  # as it was trained
 )
 """What the network sees: 8 frames, 0.15 s apart, 1.05 s in all."""
 
