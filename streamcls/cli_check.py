@@ -31,6 +31,7 @@ def check(
     ready = _validated(config)
     streams = ", ".join(ready.lanes)
     console.print(f"{config}: fine; model {ready.engine.model.manifest.name}; streams {streams}")
+    console.print(f"backend {ready.engine.why}")
     for line in _reload_lines(config, ready, against):
         console.print(line)
     if probe and not _probe(ready.settings, console):

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from streamcls.cli_predict import progress
+from streamcls.config import BackendName
 
 if TYPE_CHECKING:
     from streamcls.offline.evaluate import Evaluation, Figures
@@ -37,6 +38,9 @@ def evaluate(
         int, typer.Option(min=0, help="As in [model]: CPU threads, which the last bits depend on.")
     ] = 0,
     device: str = "auto",
+    backend: Annotated[
+        BackendName, typer.Option(help="What runs the network, as in [model].")
+    ] = BackendName.TORCH,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
     tune: Annotated[
         Path | None,
@@ -59,11 +63,13 @@ def evaluate(
         check_target(tune)
     if threads:
         use_threads(threads)
-    engine = Engine.load(ModelSettings(path=bundle, device=device))
+    engine = Engine.load(ModelSettings(path=bundle, device=device, backend=backend))
     settings = reading(engine, stride_s=stride)
     files = find_videos(videos)
     tracks = read_tracks(labels, files, engine.model.labels)
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    if backend is not BackendName.TORCH:
+        errors.print(f"backend {engine.why}")
     if rounded := settings.rounded_stride():
         errors.print(rounded)
     with progress(errors) as bar:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from streamcls.config import BackendName
 from streamcls.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ def predict(
     ] = None,
     batch_size: Annotated[int, typer.Option(help="Windows scored at once, of all files.")] = 8,
     device: str = "auto",
+    backend: Annotated[
+        BackendName, typer.Option(help="What runs the network, as in [model].")
+    ] = BackendName.TORCH,
 ) -> None:
     """Classify whole videos: sliding windows, label events, and one answer for each."""
     from streamcls.config import ModelSettings
@@ -57,9 +61,11 @@ def predict(
 
     files = find_videos(videos)
     write = _writer(format_, out, files)
-    engine = Engine.load(ModelSettings(path=model, device=device))
+    engine = Engine.load(ModelSettings(path=model, device=device, backend=backend))
     settings = reading(engine, stride_s=stride)
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    if backend is not BackendName.TORCH:
+        errors.print(f"backend {engine.why}")
     if rounded := settings.rounded_stride():
         errors.print(rounded)
     shown = out is not None or format_ is Format.TABLE or not sys.stdout.isatty()

@@ -63,6 +63,8 @@ class PredictionData(Wire, frozen=True):
     latency: Latency
     model: str
     model_hash: str
+    backend: str = ""
+    """What ran the model: `torch`, `openvino-f32`; empty from a daemon that did not tell."""
     clock_offset_s: float | None = None
     """The camera's wall clock minus the daemon's, where the camera tells its time: what to add to
     the times here to have the camera's."""

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamcls.config import ModelSettings
+from streamcls.config import BackendName, ModelSettings
 from streamcls.engine import Engine
 from streamcls.errors import DataError, MissingExtra
 from streamcls.finetune.data import VideoData
@@ -176,7 +176,7 @@ def _tuned(
     out: Path, device: str, trained: Trained, recordings: str | Path | None
 ) -> Events | None:
     """Choose thresholds, write them into the model file, and tell what they gained."""
-    engine = Engine.load(ModelSettings(path=str(out), device=device))
+    engine = Engine.load(ModelSettings(path=str(out), device=device, backend=BackendName.TORCH))
     settings = reading(engine)
     labels = engine.model.labels
     if recordings is not None:

@@ -161,6 +161,7 @@ class Lane:
             latency=_latency(window, prediction, self._clock.monotonic_s()),
             model=model.manifest.name,
             model_hash=model.file_hash,
+            backend=self.settings.engine.backend.name,
             clock_offset_s=window.clock_offset_s,
         )
 

@@ -55,8 +55,8 @@ def prepare(config: Path, now: Prepared) -> Prepared:
     served = {(one.id, one.url) for one in now.settings.streams}
     check_files(one for one in settings.streams if (one.id, one.url) not in served)
     engine, model = now.engine, settings.model
-    same_device = model.device == now.settings.model.device
-    if not same_device or file_hash(model.path) != engine.model.file_hash:
+    runs_on = [(one.device, one.backend) for one in (model, now.settings.model)]
+    if runs_on[0] != runs_on[1] or file_hash(model.path) != engine.model.file_hash:
         engine = Engine.load(model)
     return Prepared.of(settings, engine)
 
@@ -69,7 +69,7 @@ class Plan:
         added, removed: ids of streams.
         restarted: ids of streams whose source is opened anew, with the keys that changed.
         reread: ids of streams that go on, with other windows, decisions or model.
-        model: name of the model that takes over, or nothing.
+        model: name of the model that takes over, and what runs it; or nothing.
         tuned: settings that are of no single stream, such as `log.level`.
         waiting: sections and settings whose change takes effect at the daemon's next start.
     """
@@ -130,7 +130,7 @@ def plan(
         removed=tuple(name for name in before if name not in after),
         restarted={name: restarted[name] for name in after if name in restarted},
         reread=tuple(name for name in after if name in reread and name not in restarted),
-        model=new.engine.model.manifest.name if old.engine is not new.engine else "",
+        model=_named(new.engine) if old.engine is not new.engine else "",
         tuned=tuple(
             key for key in _TUNED if _value(old.settings, key) != _value(new.settings, key)
         ),
@@ -138,6 +138,10 @@ def plan(
             name for name in _AT_START if _fixed(fixed, name) != _fixed(new.settings, name)
         ),
     )
+
+
+def _named(engine: Engine) -> str:
+    return f"{engine.model.manifest.name} on {engine.backend.name}"
 
 
 def _source_keys(before: StreamSettings, after: StreamSettings) -> list[str]:

@@ -22,7 +22,7 @@ case ${1:-install} in
 install)
     if [ -z "${NO_VENV:-}" ]; then
         "${PYTHON:-python3}" -m venv "$program"
-        "$program/bin/python" -m pip --disable-pip-version-check --quiet install --upgrade --constraint constraints.txt .
+        "$program/bin/python" -m pip --disable-pip-version-check --quiet install --upgrade --constraint constraints.txt '.[openvino]'
     fi
     install -d -m 0755 "$settings" "$units"
     install -d -m 0700 "$settings/secrets"
@@ -45,7 +45,7 @@ uninstall)
     rm -f "$units/streamcls.service" "$units/streamcls@.service"
     [ -n "${NO_VENV:-}" ] || rm -rf "$program"
     manage daemon-reload
-    echo "left: $settings (settings and secrets), $root/var/lib/streamcls* (journals of events), drop-ins"
+    echo "left: $settings (settings and secrets), $root/var/lib/streamcls* (journals of events), $root/var/cache/streamcls*, drop-ins"
     ;;
 *)
     echo "usage: $0 [install | uninstall]" >&2

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable
 from functools import cache
 
@@ -16,6 +17,11 @@ import pytest
 
 # The networks of the tests are small: on a busy machine a second thread only waits for its turn.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Converted networks are kept from test to test, and from none of them for longer.
+_caches = tempfile.TemporaryDirectory(prefix="streamcls-tests-")
+os.environ["XDG_CACHE_HOME"] = _caches.name
+os.environ.pop("CACHE_DIRECTORY", None)
 
 # A shell that starts this in the background lets it, and all it starts, ignore SIGINT.
 signal.signal(signal.SIGINT, signal.default_int_handler)

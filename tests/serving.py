@@ -122,12 +122,15 @@ class Heard:
         return ended
 
 
-def config(folder: Path, streams: str, *, model: Path | str, more: str = "") -> Path:
+def config(
+    folder: Path, streams: str, *, model: Path | str, backend: str = "torch", more: str = ""
+) -> Path:
     """Write a configuration with free ports and its own journal that waits for a subscriber."""
     path = folder / "streamcls.toml"
     journal = "" if "[journal]" in more else '[journal]\npath = "events.sqlite"\n'
     path.write_text(
-        f'{streams}\n[model]\npath = "{model}"\nthreads = 1\n{more}\n{journal}'
+        f'{streams}\n[model]\npath = "{model}"\nthreads = 1\nbackend = "{backend}"\n'
+        f"{more}\n{journal}"
         f'[publish]\nendpoint = "tcp://127.0.0.1:{free_port()}"\n'
         f'replay_endpoint = "tcp://127.0.0.1:{free_port()}"\n'
         "wait_for_subscriber_s = 60\nheartbeat_s = 1\n"

@@ -30,7 +30,7 @@ def daemon(tmp_path: Path) -> Daemon:
     write_video(tmp_path / "clip.mp4", frames=50, fps=25)
     text = (
         '[[streams]]\nid = "clip"\nurl = "clip.mp4"\npace = "fastest"\n'
-        '[model]\npath = "small.safetensors"\n'
+        '[model]\npath = "small.safetensors"\nbackend = "torch"\n'
         '[publish]\nendpoint = "tcp://127.0.0.1:*"\n[http]\nenabled = false\n'
     )
     return Daemon(parse_settings(text, folder=tmp_path))
@@ -41,7 +41,7 @@ def settings_text(tmp_path: Path) -> str:
     write_video(tmp_path / "clip.mp4", frames=50, fps=25)
     return (
         '[[streams]]\nid = "clip"\nurl = "clip.mp4"\npace = "fastest"\n'
-        '[model]\npath = "small.safetensors"\n'
+        '[model]\npath = "small.safetensors"\nbackend = "torch"\n'
         f'[publish]\nendpoint = "ipc://{tmp_path}/events"\n[http]\nport = 0\n'
     )
 

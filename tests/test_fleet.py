@@ -26,7 +26,7 @@ ENDLESS = '[[streams]]\nid = "endless"\nurl = "clip.mp4"\nloop = true\n'
 SHORT = '[[streams]]\nid = "short"\nurl = "clip.mp4"\npace = "fastest"\n'
 AGAIN = SHORT.replace('pace = "fastest"', "loop = true")
 REST = (
-    '[model]\npath = "small.safetensors"\n[http]\nenabled = false\n'
+    '[model]\npath = "small.safetensors"\nbackend = "torch"\n[http]\nenabled = false\n'
     '[publish]\nendpoint = "tcp://127.0.0.1:*"\nreplay_endpoint = "tcp://127.0.0.1:*"\n'
 )
 

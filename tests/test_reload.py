@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamcls.config import ModelSettings, Settings, parse_settings
+from streamcls.config import BackendName, ModelSettings, Settings, parse_settings
 from streamcls.engine import Engine
 from streamcls.errors import ConfigError, ModelError
 from streamcls.reload import Plan, Prepared, plan, prepare
@@ -33,7 +33,9 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Engine]:
     write_small(folder / "one.safetensors", name="one", seed=1)
     write_small(folder / "two.safetensors", name="two", seed=2)
     return {
-        name: Engine.load(ModelSettings(path=str(folder / f"{name}.safetensors")))
+        name: Engine.load(
+            ModelSettings(path=str(folder / f"{name}.safetensors"), backend=BackendName.TORCH)
+        )
         for name in ("one", "two")
     }
 
@@ -134,8 +136,8 @@ def test_a_stream_with_a_process_of_its_own_is_restarted_for_other_windows(
 
 def test_another_model_is_named(changes: Callable[..., Plan]) -> None:
     found = changes(CAMERAS, CAMERAS, "two")
-    assert (found.model, found.reread) == ("two", ("front", "back"))
-    assert found.lines()[0] == "use the model two"
+    assert (found.model, found.reread) == ("two on torch", ("front", "back"))
+    assert found.lines()[0] == "use the model two on torch"
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,8 @@ def served(tmp_path: Path) -> tuple[Path, Prepared]:
     (tmp_path / "clip.mp4").write_bytes(b"")
     path = tmp_path / "streamcls.toml"
     path.write_text(
-        '[[streams]]\nid = "clip"\nurl = "clip.mp4"\n[model]\npath = "small.safetensors"'
+        '[[streams]]\nid = "clip"\nurl = "clip.mp4"\n'
+        '[model]\npath = "small.safetensors"\nbackend = "torch"'
     )
     now = parse_settings(path.read_text(), folder=tmp_path)
     return path, Prepared.of(now, Engine.load(now.model))
@@ -201,6 +204,17 @@ def test_the_model_is_loaded_again_only_where_its_file_has_changed(
     assert prepare(path, now).engine is now.engine
     write_small(path.with_name("small.safetensors"), seed=2)
     assert prepare(path, now).engine.model.file_hash != now.engine.model.file_hash
+
+
+def test_another_backend_makes_another_engine_of_the_same_file(
+    served: tuple[Path, Prepared],
+) -> None:
+    path, now = served
+    path.write_text(path.read_text().replace('"torch"', '"openvino-f32"'))
+    new = prepare(path, now)
+    assert (now.engine.backend.name, new.engine.backend.name) == ("torch", "openvino-f32")
+    assert new.engine.model.file_hash == now.engine.model.file_hash
+    assert plan(now, new).lines()[0] == "use the model small on openvino-f32"
 
 
 def test_a_recording_that_was_played_and_is_gone_does_not_hinder(

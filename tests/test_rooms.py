@@ -51,6 +51,7 @@ LIBRARIES = {
     | {"offline/annotate"},
     "cv2": {"transforms/pixels", "pipeline/sources", "finetune", "offline/annotate"},
     "torch": {"transforms/clip", "models", "finetune"},
+    "openvino": {"models/backends/openvino"},
     "pytorchvideo": {"models/zoo", "models/torchvision_stub"},
     "torchvision": {"models/torchvision_stub"},
     "pytorch_lightning": {"finetune"},

@@ -85,6 +85,7 @@ def test_the_template_is_the_unit_but_for_its_names() -> None:
         "Documentation",
         "ExecStart",
         "StateDirectory",
+        "CacheDirectory",
         "RuntimeDirectory",
         "WorkingDirectory",
     }
@@ -94,8 +95,10 @@ def test_no_state_lies_within_another_units() -> None:
     """With DynamicUser= the inner one would keep the outer one's unit from starting, or the other
     way round: /var/lib/streamcls is a link in the one case and a folder in the other."""
     for unit in UNITS:
-        directories = re.findall("^(?:State|Runtime)Directory=(.*)$", merged(unit), re.MULTILINE)
-        assert len(directories) == 2
+        directories = re.findall(
+            "^(?:State|Cache|Runtime)Directory=(.*)$", merged(unit), re.MULTILINE
+        )
+        assert len(directories) == 3
         assert not any("/" in directory for directory in directories)
 
 
@@ -161,12 +164,15 @@ os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
 with zmq.Context() as context, context.socket(zmq.PUB) as socket:
     socket.bind("tcp://127.0.0.1:*")
 print(torch.get_num_threads())
+from streamcls.config import BackendName, ModelSettings
+from streamcls.engine import Engine
+print(Engine.load(ModelSettings(backend=BackendName.OPENVINO_F32)).backend.name)
 """
 
 
 @pytest.mark.systemd
 @pytest.mark.parametrize("unit", UNITS)
-def test_zeromq_all_threads_of_torch_and_priorities_work_in_the_units_sandbox(unit: str) -> None:
+def test_zeromq_threads_priorities_and_openvino_work_in_the_units_sandbox(unit: str) -> None:
     sandbox = json.dumps([sorted(allowed_calls(unit)), refused_families(unit)])
 
     def run(program: str) -> tuple[int, list[str]]:
@@ -178,7 +184,9 @@ def test_zeromq_all_threads_of_torch_and_priorities_work_in_the_units_sandbox(un
 
     refusals = ["Operation not permitted", "Address family not supported by protocol"]
     assert run(SANDBOX + REFUSED) == (0, refusals)
-    assert run(SANDBOX + USE) == run(USE)
+    free = run(USE)
+    assert free[1][-1:] == ["openvino-f32"]
+    assert run(SANDBOX + USE) == free
 
 
 def test_the_manager_is_told_through_its_socket(

@@ -49,7 +49,7 @@ def test_events_of_files_match_what_the_camera_did(tmp_path: Path) -> None:
     streams = "".join(
         stream(photo, path, pace='"fastest"', stride_s="0.5") for photo, (path, _) in films.items()
     )
-    with serving(config(tmp_path, streams, model="camera-motion")) as served:
+    with serving(config(tmp_path, streams, model="camera-motion", backend="auto")) as served:
         for photo in films:
             if served.of(photo).states[-1:] != ["stopped"]:
                 served.until_state(photo, "stopped")
@@ -68,7 +68,7 @@ def test_the_same_films_as_rtsp_cameras_give_the_same_events(tmp_path: Path) -> 
     ):
         streams = stream("china", first.url, stride_s="0.5")
         streams += stream("coffee", second.url, stride_s="0.5")
-        with serving(config(tmp_path, streams, model="camera-motion")) as served:
+        with serving(config(tmp_path, streams, model="camera-motion", backend="auto")) as served:
             for photo in films:  # the film's end is a camera that goes away
                 if "backoff" not in served.of(photo).states:
                     served.until_state(photo, "backoff")

@@ -66,7 +66,7 @@ def configured(tmp_path: Path) -> Path:
     path = tmp_path / "streamcls.toml"
     path.write_text(
         '[[streams]]\nid = "cam"\nurl = "STREAM"\nloop = true\n'
-        '[model]\npath = "small.safetensors"\n'
+        '[model]\npath = "small.safetensors"\nbackend = "torch"\n'
         '[publish]\nendpoint = "tcp://127.0.0.1:*"\nreplay_endpoint = "tcp://127.0.0.1:*"\n'
         "[http]\nenabled = false\n"
     )

@@ -8,6 +8,7 @@ from streamcls.config.loading import (
     parse_settings,
 )
 from streamcls.config.sections import (
+    BackendName,
     CaptureSettings,
     DecisionSettings,
     HttpSettings,
@@ -24,6 +25,7 @@ from streamcls.config.sections import (
 )
 
 __all__ = [
+    "BackendName",
     "CaptureSettings",
     "DecisionSettings",
     "HttpSettings",

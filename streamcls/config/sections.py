@@ -28,6 +28,16 @@ class Pace(Enum):
     FASTEST = "fastest"
 
 
+class BackendName(Enum):
+    """What runs the network."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    OPENVINO_F32 = "openvino-f32"
+    OPENVINO_BF16 = "openvino-bf16"
+    INDUCTOR = "inductor"
+
+
 class Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Base of every table in the file: a misspelt key is an error, never ignored."""
 
@@ -39,6 +49,8 @@ class ModelSettings(Section, frozen=True):
     """A bundled model's name, or the path of a model file."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    backend: BackendName = BackendName.AUTO
+    """`auto`: the fastest of those that are here and score as torch does."""
     max_batch: Annotated[int, Meta(ge=1, le=256)] = 8
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
     """CPU threads for the network; 0: one for each core this process may use."""

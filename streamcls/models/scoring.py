@@ -40,5 +40,10 @@ def probabilities_of(
         float32 on the device, shape (batch, num_classes), each in [0, 1]; with softmax each row
         sums to 1, with sigmoid every score stands alone.
     """
-    logits = logits_of(network, clips, spec, device).float()
+    return activated(logits_of(network, clips, spec, device), activation)
+
+
+def activated(logits: Tensor, activation: Activation) -> Tensor:
+    """Probabilities of logits (batch, num_classes), float32 whatever the network's arithmetic."""
+    logits = logits.float()
     return logits.sigmoid() if activation is Activation.SIGMOID else logits.softmax(dim=1)

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias, TypedDict, get_args
 import numpy as np
 import numpy.typing as npt
 
-from streamcls.config import ModelSettings
+from streamcls.config import BackendName, ModelSettings
 from streamcls.engine import Engine
 from streamcls.errors import ConfigError, SourceError
 from streamcls.frames import Prediction, RgbClip, Window
@@ -88,6 +88,7 @@ def predict(
     *,
     stride_s: float | None = None,
     device: str = "auto",
+    backend: BackendName = BackendName.TORCH,
     batch_size: int = 8,
     output: Output = "labels",
 ) -> list[VideoPrediction | FailedVideo]:
@@ -98,6 +99,7 @@ def predict(
         model: a model file, or a bundled model's name.
         stride_s: seconds between windows, rounded to the model's grid; None: the daemon's.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        backend: as in [model]; the default scores alike on all machines.
         batch_size: windows scored at once, of whichever files.
 
     Returns:
@@ -108,7 +110,7 @@ def predict(
         DataError: there is no video.
     """
     given = [videos] if isinstance(videos, Path | str) else list(videos)
-    engine = Engine.load(ModelSettings(path=str(model), device=device))
+    engine = Engine.load(ModelSettings(path=str(model), device=device, backend=backend))
     settings = reading(engine, stride_s=stride_s)
     return list(predictions(find_videos(given), settings, batch_size=batch_size, output=output))
 

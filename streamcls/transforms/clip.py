@@ -89,8 +89,6 @@ def standardise(clips: Tensor, spec: ClipSpec) -> Tensor:
 def pathways(batch: Tensor, spec: ClipSpec) -> list[Tensor]:
     """The network's inputs, one per pathway: every `stride`-th frame of the batch, evenly spread.
 
-    As pytorchvideo's SlowFast recipe: indices `linspace(0, T - 1, T // stride)`, truncated.
-
     Args:
         batch: shape (batch, 3, time, height, width).
     """
@@ -98,8 +96,14 @@ def pathways(batch: Tensor, spec: ClipSpec) -> list[Tensor]:
     return [
         batch
         if stride == 1
-        else batch.index_select(
-            2, torch.linspace(0, frames - 1, frames // stride).long().to(batch.device)
-        )
+        else batch.index_select(2, pathway_frames(frames, stride).to(batch.device))
         for stride in spec.pathways
     ]
+
+
+def pathway_frames(frames: int, stride: int) -> Tensor:
+    """Indices of one pathway's frames, int64, shape (frames // stride,).
+
+    As pytorchvideo's SlowFast recipe: `linspace(0, frames - 1, frames // stride)`, truncated.
+    """
+    return torch.linspace(0, frames - 1, frames // stride).long()

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pytest
 
 from streamcls.config import (
+    BackendName,
     CaptureSettings,
     ModelSettings,
     Pace,
@@ -50,7 +51,7 @@ def moving(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def engine(bundle: Path) -> Iterator[Engine]:
     """On one thread, as `tests.serving.config` has it."""
     use_threads(1)
-    yield Engine.load(ModelSettings(path=str(bundle), device="cpu"))
+    yield Engine.load(ModelSettings(path=str(bundle), device="cpu", backend=BackendName.TORCH))
     use_threads(0)
 
 
@@ -153,6 +154,6 @@ def told(payload: PredictionData | EventData) -> tuple[object, ...]:
     """All that does not depend on when the recording was played, or by whom."""
     if isinstance(payload, PredictionData):
         kept = (payload.stream_epoch, payload.start_s, payload.end_s, payload.coverage)
-        return *kept, payload.top, payload.model, payload.model_hash
+        return *kept, payload.top, payload.model, payload.model_hash, payload.backend
     scores = (payload.peak_score, payload.mean_score)
     return payload.label, payload.stream_epoch, payload.start_s, payload.end_s, *scores

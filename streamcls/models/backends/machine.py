@@ -1,4 +1,7 @@
-"""What a network may use of the machine: a device, and threads."""
+"""What a network may use of the machine: a device, threads, and instructions."""
+
+from functools import cache
+from pathlib import Path
 
 import torch
 
@@ -44,3 +47,19 @@ def resolve_device(setting: str) -> torch.device:
     if int(index or 0) >= count:
         raise ConfigError(f"device {setting!r} is not there: {count} CUDA device(s), from cuda:0")
     return torch.device("cuda", int(index or 0))
+
+
+@cache
+def cpu_flags(cpuinfo: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    """What the processor can do, in Linux's words; nothing where that is not told."""
+    try:
+        lines = cpuinfo.read_text().splitlines()
+    except OSError:
+        return frozenset()
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.partition(":")[2].split())
+
+
+def computes_bf16(flags: frozenset[str]) -> bool:
+    """Whether the processor multiplies bf16 itself; emulated, it is slower than f32 by far."""
+    return bool(flags & {"avx512_bf16", "amx_bf16"})
