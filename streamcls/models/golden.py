@@ -9,12 +9,16 @@ A pattern sliding left and down under a flickering board: wrong weights, a wrong
 swapped channels, axes or frame order, each moves the scores.
 """
 
+import itertools
+from collections import deque
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import nn
 
 from streamcls.errors import ModelError
-from streamcls.frames import ClipArray
+from streamcls.frames import ClipArray, RgbImage
 from streamcls.models.manifest import Activation
 from streamcls.models.scoring import probabilities_of
 from streamcls.transforms.spec import ClipSpec
@@ -26,10 +30,22 @@ by about 1e-3; one wrong layer by far more."""
 
 def golden_clip(spec: ClipSpec) -> ClipArray:
     """The pattern above, uint8, shape (num_frames, crop, crop, 3)."""
-    t, y, x, c = np.ogrid[: spec.num_frames, : spec.crop, : spec.crop, :3]
-    slide = 3 * _triangle(x + 5 * t) + 2 * _triangle(y - 3 * t + 16 * c)
-    board = 40 * ((x // 8 + y // 8 + t) % 2)
-    return np.asarray(slide + board, np.uint8)
+    return _pattern(0, spec.num_frames, spec.crop)
+
+
+def golden_windows(spec: ClipSpec, stride: int) -> Iterator[tuple[RgbImage, ...]]:
+    """Windows of the pattern going on for ever, `stride` of its frames apart.
+
+    As those of a stream they share their pictures, which nobody can write to.
+    """
+    window: deque[RgbImage] = deque(maxlen=spec.num_frames)
+    for t in itertools.count():
+        picture = _pattern(t, t + 1, spec.crop)[0].copy()
+        picture.flags.writeable = False
+        window.append(picture)
+        first = t + 1 - spec.num_frames
+        if first >= 0 and first % stride == 0:
+            yield tuple(window)
 
 
 def golden_scores(
@@ -55,6 +71,13 @@ def check_golden(expected: tuple[float, ...], actual: tuple[float, ...], file: s
             f"{file} does not score its golden clip as it did when written: off by {worst:.4f},"
             f" allowed {GOLDEN_TOLERANCE}; the weights or this machine's arithmetic are wrong"
         )
+
+
+def _pattern(first: int, end: int, crop: int) -> ClipArray:
+    t, y, x, c = np.ogrid[first:end, :crop, :crop, :3]
+    slide = 3 * _triangle(x + 5 * t) + 2 * _triangle(y - 3 * t + 16 * c)
+    board = 40 * ((x // 8 + y // 8 + t) % 2)
+    return np.asarray(slide + board, np.uint8)
 
 
 def _triangle(

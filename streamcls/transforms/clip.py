@@ -38,13 +38,19 @@ def gather(clips: Sequence[RgbClip], spec: ClipSpec, device: torch.device) -> Te
     Raises:
         ValueError: a clip's frame count or size does not fit the spec.
     """
-    shape = (len(clips), spec.num_frames, spec.crop, spec.crop, 3)
-    batch = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
-    rows = batch.numpy()
-    for row, clip in zip(rows, clips, strict=True):
+    for clip in clips:
         check_clip(clip, spec)
-        for place, picture in zip(row, clip, strict=True):
-            place[:] = centre_crop(picture, spec)
+    pictures = [picture for clip in clips for picture in clip]
+    batch = gather_pictures(pictures, spec, device)
+    return batch.reshape(len(clips), spec.num_frames, *batch.shape[1:])
+
+
+def gather_pictures(pictures: Sequence[RgbImage], spec: ClipSpec, device: torch.device) -> Tensor:
+    """Central squares of pictures as one uint8 batch (pictures, crop, crop, 3) on the device."""
+    shape = (len(pictures), spec.crop, spec.crop, 3)
+    batch = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    for place, picture in zip(batch.numpy(), pictures, strict=True):
+        place[:] = centre_crop(picture, spec)
     return batch.to(device, non_blocking=True)
 
 
