@@ -67,11 +67,7 @@ class Daemon:
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        *,
-        config: Path | None = None,
-        clock: Clock | None = None,
+        self, settings: Settings, *, config: Path | None = None, clock: Clock | None = None
     ) -> None:
         check_files(settings.streams)
         self._clock = clock or SystemClock()
@@ -108,6 +104,7 @@ class Daemon:
             scorer_of=self._fleet.scorer_of,
             backlog=self._backlog,
             max_batch=settings.model.max_batch,
+            max_wait_s=settings.model.max_wait_ms / 1000,
             clock=self._clock,
             on_prediction=self._fleet.predicted,
             on_batch=self._count_batch,

@@ -20,7 +20,7 @@ from streamcls.models.bundle import file_hash
 
 # Read once, at the start: what they name is bound, opened or held for the whole run.
 _AT_START = ("publish", "journal", "keys", "http", "model.threads")
-_TUNED = ("model.max_batch", "capture.max_opening", "log.level", "log.format")
+_TUNED = ("model.max_batch", "model.max_wait_ms", "capture.max_opening", "log.level", "log.format")
 
 
 @dataclass(frozen=True, slots=True)

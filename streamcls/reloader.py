@@ -117,6 +117,7 @@ class Reloader:
         old = self._fleet.now.settings
         changes = self._fleet.apply(new)
         self._worker.max_batch = new.settings.model.max_batch
+        self._worker.max_wait_s = new.settings.model.max_wait_ms / 1000
         if new.settings.log != old.log:
             log_to_stderr(new.settings.log)
         self._delivery.tell_config_problem("")

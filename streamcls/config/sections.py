@@ -52,6 +52,8 @@ class ModelSettings(Section, frozen=True):
     backend: BackendName = BackendName.AUTO
     """`auto`: the fastest of those that are here and score as torch does."""
     max_batch: Annotated[int, Meta(ge=1, le=256)] = 8
+    max_wait_ms: Annotated[float, Meta(ge=0, le=1000)] = 2.0
+    """On a GPU, how long a window may wait for others to share its batch; a CPU never waits."""
     threads: Annotated[int, Meta(ge=0, le=1024)] = 0
     """CPU threads for the network; 0: one for each core this process may use."""
 
