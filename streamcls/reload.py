@@ -17,6 +17,7 @@ from streamcls.engine import Engine
 from streamcls.errors import ConfigError
 from streamcls.lane import LaneSettings
 from streamcls.models.bundle import file_hash
+from streamcls.pipeline.sources.hardware import check_accelerator
 
 # Read once, at the start: what they name is bound, opened or held for the whole run.
 _AT_START = ("publish", "journal", "keys", "http", "model.threads")
@@ -33,11 +34,12 @@ class Prepared:
 
     @classmethod
     def of(cls, settings: Settings, engine: Engine) -> "Prepared":
-        """Decide the lanes.
+        """Decide the lanes, and see that what is to decode is there.
 
         Raises:
-            ConfigError: as `LaneSettings.of`.
+            ConfigError: as `LaneSettings.of` and `check_accelerator`.
         """
+        check_accelerator(settings.capture.hwaccel)
         lanes = {one.id: LaneSettings.of(one, settings, engine) for one in settings.streams}
         return cls(settings, engine, lanes)
 

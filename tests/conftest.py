@@ -39,7 +39,7 @@ def _has_rtsp_server() -> bool:
 
 
 @cache
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
     if importlib.util.find_spec("torch") is None:
         return False
     import torch
@@ -53,7 +53,7 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
         "apt-get install gir1.2-gst-rtsp-server-1.0 python3-gst-1.0 gstreamer1.0-plugins-good"
         " gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav",
     ),
-    "gpu": (_has_gpu, "a CUDA device and a torch built for it"),
+    "gpu": (has_gpu, "a CUDA device and a torch built for it"),
     "systemd": (lambda: shutil.which("systemd-analyze") is not None, "apt-get install systemd"),
     "node": (
         lambda: shutil.which("node") is not None and shutil.which("npm") is not None,

@@ -101,6 +101,8 @@ class CaptureSettings(Section, frozen=True):
     """A larger picture is refused before it takes memory: a file of 31 KB can claim gigabytes."""
     max_corrupt: Share = 0.5
     """Share of packets without a sound picture, over ten seconds, above which to reconnect."""
+    hwaccel: Literal["none", "cuda"] = "none"
+    """`cuda`: an NVIDIA card decodes what it can of files and RTSP, the processor the rest."""
     frozen_after_s: NonNegative = 0.0
     """Say `stale`, reason `frozen`, when the picture has not changed for so long; 0: never."""
 

@@ -13,6 +13,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from streamcls.errors import UnusableSource
+from streamcls.pipeline.sources.hardware import accelerator
 
 # FFmpeg logs URLs, passwords included, and its log hook takes the GIL on every line.
 av.logging.set_level(None)
@@ -22,7 +23,7 @@ _LONGEST = 32  # sides to one: beyond any panorama
 
 @contextmanager
 def opened(
-    url: str, options: dict[str, str], timeout_s: tuple[float, float]
+    url: str, options: dict[str, str], timeout_s: tuple[float, float], hwaccel: str = "none"
 ) -> Iterator[InputContainer]:
     """Open for reading, with limits in seconds for opening and for each read.
 
@@ -34,7 +35,12 @@ def opened(
     """
     # Names and titles need not be UTF-8, and nobody here reads them.
     container = av.open(
-        url, mode="r", options=options, timeout=timeout_s, metadata_errors="replace"
+        url,
+        mode="r",
+        options=options,
+        timeout=timeout_s,
+        metadata_errors="replace",
+        hwaccel=accelerator(hwaccel),
     )
     try:
         yield container

@@ -41,6 +41,7 @@ class FileSource:
         self._loop = settings.loop
         self._max_pixels = limits.max_pixels
         self.description = ""
+        self._hwaccel = limits.hwaccel
         self._timeout_s = (limits.open_timeout_s, limits.read_timeout_s)
         self._clock = clock
 
@@ -78,7 +79,8 @@ class FileSource:
         at_s: Fraction | None = None
         cut = False
         try:
-            with opened(f"file:{self._path.absolute()}", _OPTIONS, self._timeout_s) as container:
+            url = f"file:{self._path.absolute()}"
+            with opened(url, _OPTIONS, self._timeout_s, self._hwaccel) as container:
                 stream = video_in(container, str(self._path), self._max_pixels)
                 self.description = describe(stream)
                 times = RecordedTimes(container, stream)

@@ -63,7 +63,7 @@ class RtspSource:
         connected = False
         limits = (self._limits.open_timeout_s, self._limits.read_timeout_s)
         try:
-            with opened(self._url, _OPTIONS, limits) as container:
+            with opened(self._url, _OPTIONS, limits, self._limits.hwaccel) as container:
                 connected = True
                 yield from self._received(container, stop)
         except (av.FFmpegError, OSError, IndexError) as error:  # a stream that comes midway
