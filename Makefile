@@ -10,7 +10,7 @@ PINS := --constraint constraints.txt
 
 PHOTOS := tests/data/photos
 
-.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery check-network fuzz soak bench bench-delivery bench-isolation bench-loading bench-learning bench-gpu check-resume camera-motion sample install install-service uninstall-service clean
+.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery check-network fuzz soak bench bench-delivery bench-isolation bench-loading bench-learning bench-gpu bench-reuse check-resume camera-motion sample install install-service uninstall-service clean
 
 demo: $(VENV)/.installed
 	$(BIN)/streamcls demo
@@ -75,6 +75,11 @@ bench-loading: $(VENV)/.installed-dev
 # What a GPU is kept busy with, from pictures to predictions; without one it says so and ends with 2.
 bench-gpu: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks.gpu
+
+# slow_r50 and c2d_r50 with and without what windows share, window by window.
+bench-reuse: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.benchmarks.reuse
+	$(BIN)/python -m tests.benchmarks.reuse --network c2d_r50
 
 # What finetuning learns from real footage, against one frame of each clip. Needs apt-get; minutes.
 bench-learning: $(VENV)/.installed-dev

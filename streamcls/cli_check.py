@@ -48,7 +48,7 @@ def _validated(config: Path) -> "Prepared":
     check_files(settings.streams)
     if settings.keys.secret and settings.keys.authorized:
         keys_to_serve(Path(settings.keys.secret), Path(settings.keys.authorized))
-    return Prepared.of(settings, Engine.load(settings.model))
+    return Prepared.of(settings, Engine.load(settings.model, settings.least_stride_s))
 
 
 def _reload_lines(config: Path, ready: "Prepared", against: Path | None) -> Iterator[str]:

@@ -63,7 +63,7 @@ def evaluate(
         check_target(tune)
     if threads:
         use_threads(threads)
-    engine = Engine.load(ModelSettings(path=bundle, device=device, backend=backend))
+    engine = Engine.load(ModelSettings(path=bundle, device=device, backend=backend), stride)
     settings = reading(engine, stride_s=stride)
     files = find_videos(videos)
     tracks = read_tracks(labels, files, engine.model.labels)

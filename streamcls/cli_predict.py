@@ -61,7 +61,7 @@ def predict(
 
     files = find_videos(videos)
     write = _writer(format_, out, files)
-    engine = Engine.load(ModelSettings(path=model, device=device, backend=backend))
+    engine = Engine.load(ModelSettings(path=model, device=device, backend=backend), stride)
     settings = reading(engine, stride_s=stride)
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
     if backend is not BackendName.TORCH:

@@ -78,7 +78,7 @@ class Daemon:
         boot_id = uuid.uuid4().hex[:12]
         use_threads(settings.model.threads)
         convert_on_one_thread()
-        first = Prepared.of(settings, Engine.load(settings.model))
+        first = Prepared.of(settings, Engine.load(settings.model, settings.least_stride_s))
         self._backlog = Backlog()
         self.metrics = Metrics(self._snapshot)
         self._delivery = Delivery(

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from streamcls.config import ModelSettings
+from streamcls.config import ModelSettings, WindowSettings
 from streamcls.models.backends import Backend, choose, resolve_device
 from streamcls.models.bundle import LoadedModel, load_bundle
 
@@ -23,8 +23,12 @@ class Engine:
     why: str = ""
 
     @classmethod
-    def load(cls, settings: ModelSettings) -> "Engine":
+    def load(cls, settings: ModelSettings, stride_s: float | None = None) -> "Engine":
         """Load the model file, check that it scores as it should, and choose what runs it.
+
+        Args:
+            stride_s: the least between windows of a stream, for which it is chosen; None: that
+                which the daemon has by default.
 
         Raises:
             ConfigError: the device is unknown or not there; or as `choose`.
@@ -32,7 +36,8 @@ class Engine:
             MissingExtra: as `choose`.
         """
         model = load_bundle(settings.path, resolve_device(settings.device))
-        chosen = choose(model, settings.backend)
+        stride_s = stride_s or WindowSettings().stride_s
+        chosen = choose(model, settings.backend, stride_s=stride_s)
         return cls(model, chosen.backend, chosen.why)
 
     def warm_up(self, settings: ModelSettings, streams: int) -> None:

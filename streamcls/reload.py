@@ -59,7 +59,7 @@ def prepare(config: Path, now: Prepared) -> Prepared:
     engine, model = now.engine, settings.model
     runs_on = [(one.device, one.backend) for one in (model, now.settings.model)]
     if runs_on[0] != runs_on[1] or file_hash(model.path) != engine.model.file_hash:
-        engine = Engine.load(model)
+        engine = Engine.load(model, settings.least_stride_s)
     return Prepared.of(settings, engine)
 
 

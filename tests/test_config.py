@@ -260,3 +260,10 @@ def test_urls_of_cameras_that_look_odd_are_taken(url: str) -> None:
 )
 def test_schemes(url: str, scheme: str) -> None:
     assert scheme_of(url) == scheme
+
+
+def test_the_least_stride_is_that_of_any_stream() -> None:
+    streams = '[[streams]]\nid = "a"\nurl = "webcam:0"\n[[streams]]\nid = "b"\nurl = "webcam:1"\n'
+    assert parse_settings(streams).least_stride_s == 1.0
+    assert parse_settings(f"{streams}stride_s = 0.2\n").least_stride_s == 0.2
+    assert parse_settings(f"{streams}stride_s = 5\n[windows]\nstride_s = 2\n").least_stride_s == 2

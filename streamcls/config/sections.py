@@ -36,6 +36,12 @@ class BackendName(Enum):
     OPENVINO_F32 = "openvino-f32"
     OPENVINO_BF16 = "openvino-bf16"
     INDUCTOR = "inductor"
+    TORCH_REUSE = "torch-reuse"
+    OPENVINO_F32_REUSE = "openvino-f32-reuse"
+    OPENVINO_BF16_REUSE = "openvino-bf16-reuse"
+    CUDA_FP32 = "cuda-fp32"
+    CUDA_FP16 = "cuda-fp16"
+    CUDA_BF16 = "cuda-bf16"
 
 
 class Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -272,3 +278,8 @@ class Settings(Section, frozen=True):
                     " [keys]; make some with `streamcls keys new`, publish on 127.0.0.1 or ipc://,"
                     " or give up secrecy with `anyone_may_listen = true`"
                 )
+
+    @property
+    def least_stride_s(self) -> float:
+        """The shortest of all streams' strides, seconds."""
+        return min(stream.stride_s or self.windows.stride_s for stream in self.streams)

@@ -110,7 +110,7 @@ def predict(
         DataError: there is no video.
     """
     given = [videos] if isinstance(videos, Path | str) else list(videos)
-    engine = Engine.load(ModelSettings(path=str(model), device=device, backend=backend))
+    engine = Engine.load(ModelSettings(path=str(model), device=device, backend=backend), stride_s)
     settings = reading(engine, stride_s=stride_s)
     return list(predictions(find_videos(given), settings, batch_size=batch_size, output=output))
 

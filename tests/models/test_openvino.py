@@ -18,6 +18,7 @@ from streamcls.models.backends import openvino as module
 from streamcls.models.backends.cache import NetworkCache
 from streamcls.models.backends.machine import computes_bf16, cpu_flags
 from streamcls.models.backends.openvino import openvino_backend
+from streamcls.models.backends.portable import example, portable
 from streamcls.models.backends.trial import trial_clips
 from streamcls.models.bundle import LoadedModel, load_bundle, write_bundle
 from streamcls.models.heads import find_head
@@ -109,9 +110,10 @@ def test_it_has_the_threads_of_the_settings(
 ) -> None:
     before = torch.get_num_threads()
     use_threads(threads)
+    source = module._Source(("small",), lambda: portable(model))
     try:
         for _ in ("converted", "from the cache"):
-            compiled = module._Network("openvino-f32", "f32", model, cache).compiled
+            compiled = module._Network(source, example(SPEC), "f32", cache).compiled
             assert compiled.get_property("INFERENCE_NUM_THREADS") == threads
             assert str(compiled.get_property("INFERENCE_PRECISION_HINT")) == "<Type: 'float32'>"
     finally:

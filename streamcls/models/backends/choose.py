@@ -10,16 +10,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from streamcls.config import BackendName
+from streamcls.config import BackendName, WindowSettings
 from streamcls.errors import ConfigError, ModelError, StreamclsError
 from streamcls.models.backends.backend import Backend
 from streamcls.models.backends.cache import NetworkCache, cache_folder
+from streamcls.models.backends.cuda import CudaBackend
 from streamcls.models.backends.eager import TorchBackend
 from streamcls.models.backends.inductor import inductor_backend
-from streamcls.models.backends.openvino import openvino_backend
+from streamcls.models.backends.openvino import openvino_backend, openvino_reuse
+from streamcls.models.backends.reuse import ReuseBackend, can_reuse, reuse_backend
 from streamcls.models.backends.trial import Clock, Runner, race
 from streamcls.models.bundle import LoadedModel
 from streamcls.models.manifest import one_line
+from streamcls.transforms import ClipSpec, WindowPlan
 
 Build = Callable[[LoadedModel, NetworkCache], Backend]
 
@@ -28,13 +31,29 @@ BUILDS: Mapping[str, Mapping[BackendName, Build]] = {
         BackendName.OPENVINO_BF16: lambda model, cache: openvino_backend(model, cache, "bf16"),
         BackendName.OPENVINO_F32: lambda model, cache: openvino_backend(model, cache, "f32"),
         BackendName.INDUCTOR: inductor_backend,
+        BackendName.OPENVINO_BF16_REUSE: lambda model, cache: openvino_reuse(model, cache, "bf16"),
+        BackendName.OPENVINO_F32_REUSE: lambda model, cache: openvino_reuse(model, cache, "f32"),
+        BackendName.TORCH_REUSE: lambda model, _: reuse_backend(model),
     },
-    "cuda": {},
+    "cuda": {
+        BackendName.CUDA_FP16: lambda model, _: CudaBackend(model, "fp16"),
+        BackendName.CUDA_BF16: lambda model, _: CudaBackend(model, "bf16"),
+        BackendName.CUDA_FP32: lambda model, _: CudaBackend(model, "fp32"),
+        BackendName.TORCH_REUSE: lambda model, _: reuse_backend(model),
+    },
 }
 """How each is made, by the kind of device that it runs on; eager torch runs on all."""
 
 _ONLY_BY_NAME = {BackendName.INDUCTOR}  # it compiles for a minute, to be slower than OpenVINO
-_LESS_EXACT = {BackendName.OPENVINO_BF16.value}
+_REUSE = {
+    BackendName.TORCH_REUSE,
+    BackendName.OPENVINO_F32_REUSE,
+    BackendName.OPENVINO_BF16_REUSE,
+}
+_LESS_EXACT = {
+    *(BackendName.OPENVINO_BF16.value, BackendName.OPENVINO_BF16_REUSE.value),
+    *(BackendName.CUDA_FP16.value, BackendName.CUDA_BF16.value),
+}
 _WORTH = 1.2
 """How much faster what is less exact must be, which also keeps equals from taking turns."""
 
@@ -51,6 +70,7 @@ def choose(
     model: LoadedModel,
     wanted: BackendName = BackendName.AUTO,
     *,
+    stride_s: float = WindowSettings().stride_s,
     builds: Mapping[BackendName, Build] | None = None,
     cache: NetworkCache | None = None,
     clock: Clock = time.perf_counter,
@@ -59,6 +79,7 @@ def choose(
 
     Args:
         wanted: one by name, which may then be slower than torch but not wrong; or `auto`.
+        stride_s: between windows of a stream; what they share decides what reuse is worth.
         builds: unset: those of the model's device.
         cache: where converted networks are kept; unset: this user's.
         clock: seconds, of the trial.
@@ -71,10 +92,11 @@ def choose(
     if wanted is BackendName.TORCH:
         return Choice(TorchBackend(model), "torch, as set")
     builds = BUILDS[model.device.type] if builds is None else builds
-    workshop = _Workshop(model, cache or NetworkCache(cache_folder()), clock)
+    stride = frames_between(model.clip_spec, stride_s)
+    workshop = _Workshop(model, cache or NetworkCache(cache_folder()), clock, stride)
     if wanted is BackendName.AUTO:
-        tried = {name: builds[name] for name in builds if name not in _ONLY_BY_NAME}
-        return workshop.fastest(tried)
+        left_out = _ONLY_BY_NAME if can_reuse(model, stride) else _ONLY_BY_NAME | _REUSE
+        return workshop.fastest({name: builds[name] for name in builds if name not in left_out})
     if wanted not in builds:
         raise ConfigError(
             f"backend {wanted.value!r} does not run on {model.device.type}; use auto or torch"
@@ -85,10 +107,11 @@ def choose(
 class _Workshop:
     """One model's backends, as they are made and tried."""
 
-    def __init__(self, model: LoadedModel, cache: NetworkCache, clock: Clock) -> None:
+    def __init__(self, model: LoadedModel, cache: NetworkCache, clock: Clock, stride: int) -> None:
         self._model = model
         self._cache = cache
         self._clock = clock
+        self._stride = stride
         self._oracle = Runner(TorchBackend(model))
 
     def fastest(self, builds: Mapping[BackendName, Build]) -> Choice:
@@ -101,7 +124,7 @@ class _Workshop:
                 refused.append(f"{name.value} is not used: {error}")
         if not runners:
             return Choice(self._oracle.backend, _line("torch", refused or ["there is no other"]))
-        race([self._oracle, *runners], self._model.clip_spec, self._clock)
+        self._race([self._oracle, *runners])
         right = [self._oracle]
         for runner in runners:
             if problem := runner.problem(self._oracle):
@@ -118,7 +141,7 @@ class _Workshop:
             ModelError: it scores otherwise than torch.
         """
         runner = self._made(name, build)
-        race([self._oracle, runner], self._model.clip_spec, self._clock)
+        self._race([self._oracle, runner])
         if problem := runner.problem(self._oracle):
             raise ModelError(
                 f"backend {name.value!r} does not fit {self._model.manifest.name}: {problem};"
@@ -140,6 +163,11 @@ class _Workshop:
             ) from None
         return Runner(backend, self._clock() - started)
 
+    def _race(self, runners: Sequence[Runner]) -> None:
+        keeps = any(isinstance(runner.backend, ReuseBackend) for runner in runners)
+        stride = self._stride if keeps else None
+        race(runners, self._model.clip_spec, self._clock, stride=stride)
+
     def _told(self, runners: Sequence[Runner]) -> list[str]:
         """A phrase for each, the fastest first."""
         phrases = []
@@ -158,3 +186,12 @@ def _cost(runner: Runner) -> float:
 
 def _line(chosen: str, phrases: Sequence[str]) -> str:
     return f"{chosen}: {'; '.join(phrases)}"
+
+
+def frames_between(spec: ClipSpec, stride_s: float) -> int:
+    """New frames in each window of a stream, once those before it were seen.
+
+    A stride below the frames' interval takes turns on several grids of it: one each.
+    """
+    plan = WindowPlan.of(spec, stride_s)
+    return plan.stride_steps if plan.frame_steps == 1 else 1

@@ -4,20 +4,22 @@ import io
 import logging
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache as once
 from functools import cached_property
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from streamcls.errors import ConfigError, MissingExtra
 from streamcls.models.backends.cache import NetworkCache
-from streamcls.models.backends.converted import ConvertedBackend, origin
+from streamcls.models.backends.converted import ConvertedBackend, Forward, origin
 from streamcls.models.backends.machine import computes_bf16, cpu_flags
 from streamcls.models.backends.portable import example, portable
+from streamcls.models.backends.reuse import ReuseBackend, split_of
 from streamcls.models.bundle import LoadedModel
 
 Precision = Literal["f32", "bf16"]
@@ -42,10 +44,42 @@ def openvino_backend(
         MissingExtra: OpenVINO is not installed.
         Exception: of any kind, where the network cannot be converted.
     """
-    if precision == "bf16" and not computes_bf16(cpu_flags() if flags is None else flags):
-        raise ConfigError("this processor has neither AVX512_BF16 nor AMX; use openvino-f32")
+    _check(precision, cpu_flags() if flags is None else flags)
     name = f"openvino-{precision}"
-    return ConvertedBackend(name, model, _Network(name, precision, model, cache))
+    source = _Source(origin(name, model, _version()), lambda: portable(model))
+    return ConvertedBackend(
+        name, model, _Network(source, example(model.clip_spec), precision, cache)
+    )
+
+
+def openvino_reuse(model: LoadedModel, cache: NetworkCache, precision: Precision) -> ReuseBackend:
+    """The same network in two parts, the first of which runs once for each picture.
+
+    Raises:
+        ModelError: it cannot be split.
+        Exception: as `openvino_backend`.
+    """
+    _check(precision, cpu_flags())
+    name = f"openvino-{precision}"
+
+    def compiled(part: nn.Module, example: Tensor) -> Forward:
+        made_from = origin(f"{name} {type(part).__name__}", model, _version())
+        return _Network(_Source(made_from, lambda: part), example, precision, cache)
+
+    return ReuseBackend(model, split_of(model), engine=name, compile_=compiled)
+
+
+def _check(precision: Precision, flags: frozenset[str]) -> None:
+    if precision == "bf16" and not computes_bf16(flags):
+        raise ConfigError("this processor has neither AVX512_BF16 nor AMX; use openvino-f32")
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What is converted, made only where it is not in the cache under its origin."""
+
+    origin: tuple[str, ...]
+    make: Callable[[], nn.Module]
 
 
 class _Network:
@@ -56,8 +90,13 @@ class _Network:
     """
 
     def __init__(
-        self, name: str, precision: Precision, model: LoadedModel, cache: NetworkCache
+        self, source: _Source, example: Tensor, precision: Precision, cache: NetworkCache
     ) -> None:
+        """Convert and compile it, or take it from the cache.
+
+        Args:
+            example: a batch of one.
+        """
         threads = torch.get_num_threads()
         self._settings = {
             # Said outright: left to itself it takes bf16 even where that is only emulated.
@@ -67,7 +106,8 @@ class _Network:
             "ENABLE_CPU_PINNING": False,
         }
         self._streams = min(threads, _MOST_STREAMS)
-        self.compiled = _compiled(name, model, cache, {**self._settings, "NUM_STREAMS": 1})
+        settings = {**self._settings, "NUM_STREAMS": 1}
+        self.compiled = _compiled(source, example, cache, settings)
         self._request = self.compiled.create_infer_request()
 
     def __call__(self, pixels: Tensor) -> Tensor:
@@ -79,7 +119,7 @@ class _Network:
             rows += self._side_by_side(clips[first : first + self._streams])
         for clip in clips[together:]:
             self._request.infer([clip.numpy()], share_inputs=True)
-            rows.append(_logits(self._request))
+            rows.append(_result(self._request))
         return torch.cat(rows)
 
     def _side_by_side(self, clips: Sequence[Tensor]) -> list[Tensor]:
@@ -87,7 +127,7 @@ class _Network:
             request.start_async([clip.numpy()], share_inputs=True)
         for request in self._requests:
             request.wait()
-        return [_logits(request) for request in self._requests]
+        return [_result(request) for request in self._requests]
 
     @cached_property
     def _requests(self) -> list[Any]:
@@ -97,24 +137,24 @@ class _Network:
         return [compiled.create_infer_request() for _ in range(self._streams)]
 
 
-def _logits(request: Any) -> Tensor:
+def _result(request: Any) -> Tensor:
     """A copy: the request's own memory is written over by its next clip."""
     return torch.from_numpy(request.get_output_tensor(0).data.copy())
 
 
-def _compiled(name: str, model: LoadedModel, cache: NetworkCache, settings: dict[str, Any]) -> Any:
+def _compiled(
+    source: _Source, example: Tensor, cache: NetworkCache, settings: dict[str, Any]
+) -> Any:
     """The network, compiled for single clips, or taken from the cache."""
     openvino, core = _openvino(), _core()
-    made_from = origin(name, model, openvino.get_version())
-    if kept := cache.read(made_from):
+    if kept := cache.read(source.origin):
         return core.import_model(io.BytesIO(kept), "CPU", settings)
-    clip = example(model.clip_spec)
     with _quiet(), torch.inference_mode():
-        traced = torch.jit.trace(portable(model), clip, check_trace=False)  # type: ignore[no-untyped-call]
-        converted = openvino.convert_model(traced, example_input=clip)
-    converted.reshape(list(clip.shape))
+        traced = torch.jit.trace(source.make(), example, check_trace=False)  # type: ignore[no-untyped-call]
+        converted = openvino.convert_model(traced, example_input=example)
+    converted.reshape(list(example.shape))
     compiled = core.compile_model(converted, "CPU", settings)
-    cache.write(_exported(compiled), made_from)
+    cache.write(_exported(compiled), source.origin)
     return compiled
 
 
@@ -137,6 +177,10 @@ def _openvino() -> Any:
     except ImportError:
         raise MissingExtra("OpenVINO", "openvino") from None
     return openvino
+
+
+def _version() -> str:
+    return str(_openvino().get_version())
 
 
 @once
