@@ -47,18 +47,41 @@ RawImage: TypeAlias = Union["av.VideoFrame", BgrImage]
 
 
 @dataclass(frozen=True, slots=True)
+class Undecoded:
+    """A picture that no window needs, left as it came: what is known of it all the same.
+
+    Has the attributes of an `av.VideoFrame` that say when it shows and how large it is.
+    """
+
+    width: int
+    height: int
+    rotation: int
+    pts: int
+    time_base: Fraction
+    opaque: object = None
+    dts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
-    """A decoded frame, not yet converted.
+    """A frame, not yet converted, and decoded if any window needs it.
 
     `media_s` is None where the container carried no timestamp; the receive clock then serves.
     `clock_offset_s` is the camera's wall clock minus this machine's, None where it is not known.
+    `behind_s` is how late it is handled, against when it was due; 0 where that is not known.
     """
 
-    image: RawImage
+    image: RawImage | Undecoded
     media_s: Fraction | None
     arrival_monotonic_s: float
     arrival_utc_s: float
     clock_offset_s: float | None = None
+    behind_s: float = 0.0
+
+    @property
+    def is_decoded(self) -> bool:
+        """Whether it has a picture."""
+        return not isinstance(self.image, Undecoded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +117,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one decoded frame brought its stream.
+    """What one frame brought its stream.
 
     Attributes:
         arrival_monotonic_s, arrival_utc_s: when the frame came, as in `Frame`.
@@ -102,6 +125,7 @@ class Step:
         windows: those the frame closed, oldest first.
         clock_offset_s: as in `Frame`.
         unchanged_s: how long the picture has not changed, seconds; 0 where nobody looks.
+        is_decoded: as in `Frame`.
     """
 
     arrival_monotonic_s: float
@@ -110,6 +134,7 @@ class Step:
     windows: Sequence[Window] = ()
     clock_offset_s: float | None = None
     unchanged_s: float = 0.0
+    is_decoded: bool = True
 
 
 @dataclass(frozen=True, slots=True)

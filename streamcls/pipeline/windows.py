@@ -4,9 +4,10 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from streamcls.clock import Clock
-from streamcls.frames import Frame, RawImage, RgbImage, Step, Window
+from streamcls.frames import Frame, RawImage, RgbImage, Step, Undecoded, Window
 from streamcls.pipeline.ring import FrameRing
 from streamcls.pipeline.still import StillPicture
 from streamcls.pipeline.timeline import Timeline
@@ -87,11 +88,24 @@ class WindowAssembler:
         self._grid = GridSampler(plan.step_s)
         self._held: _Held | None = None
         self._shown: int | None = None  # the epoch's newest instant
+        self._unseen: int | None = None  # the newest instant whose picture nobody decoded
         self._frames = 0
         self._epoch_utc_s = 0.0
 
+    def needs(self, from_s: Fraction, before_s: Fraction) -> bool:
+        """Whether a window needs what shows from a media time on, up to another, in this epoch.
+
+        Of a frame with no instant in its time a source may tell without decoding it.
+        """
+        if self._grid.origin_s is None:
+            return True
+        first, before = self._grid.first_from(from_s), self._grid.first_from(before_s)
+        return self._plan.needs_any(first, before)
+
     def push(self, frame: Frame) -> list[Window]:
-        """Take the next decoded frame; returns the windows that it closes, oldest first."""
+        """Take the next frame; returns the windows that it closes, oldest first."""
+        if self._grid.origin_s is None and not frame.is_decoded:
+            return []  # joined midway, among pictures that nobody needed before
         if self.timeline.repeats(frame):
             self.stats.frames_dropped["same_timestamp"] += 1
             return []
@@ -115,12 +129,13 @@ class WindowAssembler:
             windows=windows,
             clock_offset_s=frame.clock_offset_s,
             unchanged_s=self._unchanged_s,
+            is_decoded=frame.is_decoded,
         )
 
     def _begin_epoch(self, first: Frame) -> None:
         if self._shown is not None and self._plan.is_under_way(self._shown):
             self.stats.windows_dropped["broken"] += 1
-        self._shown = None
+        self._shown = self._unseen = None
         self._grid = GridSampler(self._plan.step_s)
         self._held = None
         self._frames = 0
@@ -132,18 +147,28 @@ class WindowAssembler:
         self._shown = instant
         if held is None or not self._plan.needs(instant):
             return None
+        if isinstance(held.frame.image, Undecoded):
+            # Its successor was lost on the way, or this plan came after the source had asked.
+            self._unseen = instant
+        else:
+            self._keep(instant, held, held.frame.image)
+        self._frames_before[instant % self._capacity] = self._frames
+        start = self._plan.closes(instant)
+        return None if start is None else self._close(start, instant, closing)
+
+    def _keep(self, instant: int, held: _Held, image: RawImage) -> None:
         if held.rgb is None:
-            held.rgb = self._convert(held.frame.image)
+            held.rgb = self._convert(image)
             held.rgb.flags.writeable = False  # many windows, and caches behind them, refer to it
             self.stats.frames_converted += 1
             if self._watch_still:
                 self._unchanged_s = self._still.push(held.rgb, self._grid.time_of(instant))
         self._ring.put(instant, held.rgb)
-        self._frames_before[instant % self._capacity] = self._frames
-        start = self._plan.closes(instant)
-        return None if start is None else self._close(start, instant, closing)
 
     def _close(self, start: int, end: int, closing: Frame) -> Window | None:
+        if self._unseen is not None and self._unseen >= start:
+            self.stats.windows_dropped["undecoded"] += 1
+            return None
         coverage = self._coverage(start, end)
         if coverage < self._min_coverage:
             self.stats.windows_dropped["coverage"] += 1

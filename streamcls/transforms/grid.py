@@ -77,6 +77,14 @@ class WindowPlan:
         """
         return instant % self.stride_steps <= self.span_steps
 
+    def needs_any(self, first: int, before: int) -> bool:
+        """Whether any window holds one of the instants from `first` up to, not with, `before`."""
+        first = max(first, 0)
+        if first >= before:
+            return False
+        since_start = first % self.stride_steps
+        return since_start <= self.span_steps or first - since_start + self.stride_steps < before
+
     def is_under_way(self, instant: int) -> bool:
         """Whether, once `instant` was shown, a window has begun that is not complete yet."""
         return instant % self.stride_steps < self.span_steps
@@ -122,6 +130,16 @@ class GridSampler:
         if steps == reached:
             return range(first, reached), range(reached, reached + 1)
         return range(first, reached + 1), range(0)
+
+    def first_from(self, media_s: Fraction) -> int:
+        """The first instant at or after a media time. The origin must be known."""
+        if self.origin_s is None:
+            raise ValueError("no frame has been pushed, so the grid has no origin yet")
+        # ceil((media_s - origin_s) / step_s) in whole numbers: asked of every packet.
+        media, origin, step = media_s, self.origin_s, self.step_s
+        ahead = media.numerator * origin.denominator - origin.numerator * media.denominator
+        whole = media.denominator * origin.denominator * step.numerator
+        return -(-ahead * step.denominator // whole)
 
     def time_of(self, instant: int) -> Fraction:
         """Media time of a grid instant, seconds. The origin must be known."""

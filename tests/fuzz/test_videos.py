@@ -15,7 +15,7 @@ from streamcls.config import CaptureSettings, Pace, StreamSettings
 from streamcls.errors import SourceError, UnusableSource
 from streamcls.finetune.clips.reader import probe, read_clip
 from streamcls.finetune.clips.samplers import Uniform
-from streamcls.frames import Frame
+from streamcls.frames import Frame, Undecoded
 from streamcls.pipeline.sources import open_source
 from streamcls.transforms import ClipSpec, to_small_rgb
 from tests.fuzz.cases import told
@@ -60,6 +60,7 @@ def play(path: Path) -> str:
     try:
         for frame in open_source(settings, limits, SystemClock()).frames(threading.Event()):
             assert isinstance(frame, Frame)
+            assert not isinstance(frame.image, Undecoded)
             assert to_small_rgb(frame.image, SPEC).shape[2] == 3
             frames += 1
     except SourceError as error:

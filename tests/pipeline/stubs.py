@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from streamcls.frames import BgrImage, Frame, RawImage, RgbImage, Window
+from streamcls.frames import BgrImage, Frame, RawImage, RgbImage, Undecoded, Window
 
 
 @dataclass
@@ -30,6 +30,12 @@ class ManualClock:
 def picture(value: int, width: int = 4, height: int = 4) -> BgrImage:
     """A flat picture that can be told from others by its grey level."""
     return BgrImage(np.full((height, width, 3), value % 256, np.uint8))
+
+
+def undecoded(media_s: Fraction, arrival_s: float = 0.0) -> Frame:
+    """A frame that its source took for one that nobody needs."""
+    image = Undecoded(4, 4, 0, 0, Fraction(1))
+    return Frame(image, media_s, arrival_s, arrival_s + 1_700_000_000)
 
 
 def frame(

@@ -1,7 +1,7 @@
 """Windows: whole, from one epoch, with honest coverage, each frame converted at most once."""
 
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from streamcls.frames import Frame, Window
 from streamcls.pipeline.windows import WindowAssembler
 from streamcls.transforms import ClipSpec, WindowPlan
-from tests.pipeline.stubs import CountingConvert, ManualClock, frame
+from tests.pipeline.stubs import CountingConvert, ManualClock, frame, undecoded
 
 SPEC = ClipSpec(num_frames=4, sampling_rate=6, trained_fps=30, short_side=4, crop=4)
 RATES = [Fraction(5), Fraction(25), Fraction(30000, 1001), Fraction(60)]
@@ -104,6 +104,46 @@ def test_each_picture_is_the_last_one_at_or_before_its_instant(
             instant = window.start_s + i * SPEC.frame_interval_s
             earlier = [f.media_s for f in frames if f.media_s is not None and f.media_s <= instant]
             assert Fraction(value) / fps == max(earlier)
+
+
+@given(
+    st.sampled_from(RATES),
+    st.sampled_from([0.02, 0.05, 0.13, 0.2, 0.6, 0.7, 1, 2.5]),
+    st.lists(st.sampled_from([1, 1, 1, 2, 7, 31, 200]), min_size=30, max_size=150),
+    st.fractions(0, 9, max_denominator=90_000),
+)
+@settings(max_examples=60)
+def test_what_is_needed_of_a_stretch_of_time_is_what_will_be_converted(
+    fps: Fraction, stride_s: float, steps: list[int], first_s: Fraction
+) -> None:
+    whole, sparse = (assembler(CountingConvert(), stride_s=stride_s) for _ in range(2))
+    times_s = [first_s + n / fps for n in accumulate(steps)]
+    assert whole.needs(times_s[0], times_s[1]), "nothing is known yet"
+    for number, (time_s, next_s) in enumerate(pairwise(times_s)):
+        shown_frame = frame(time_s, number)
+        windows = whole.push(shown_frame)
+        is_needed = number == 0 or sparse.needs(time_s, next_s)
+        if next_s - time_s > 2 or (number and time_s - times_s[number - 1] > 2):
+            is_needed = True  # another epoch begins, and has another grid
+        others = sparse.push(shown_frame if is_needed else undecoded(time_s))
+        assert [shown(w) for w in others] == [shown(w) for w in windows]
+    assert sparse.stats == whole.stats
+
+
+def test_a_window_of_a_picture_that_nobody_decoded_is_counted_and_not_given() -> None:
+    line = assembler(CountingConvert())
+    frames = steady(60)
+    frames[20] = undecoded(Fraction(20, 25))  # shown by the windows that start at 10 and at 20
+    windows = push_all(line, frames)
+    assert 20 not in [value for window in windows for value in shown(window)]
+    assert line.stats.windows_dropped == {"undecoded": 2}
+
+
+def test_what_is_not_decoded_before_the_first_picture_is_passed_over() -> None:
+    line = assembler(CountingConvert())
+    assert push_all(line, [undecoded(Fraction(i, 25)) for i in range(7)]) == []
+    windows = push_all(line, steady(30, first=7))
+    assert shown(windows[0]) == [7, 12, 17, 22]
 
 
 @given(st.lists(st.sampled_from(["steady", "leap", "back", "size", "reconnect"]), max_size=12))

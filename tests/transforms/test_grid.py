@@ -115,6 +115,11 @@ def test_a_given_origin_starts_the_grid_there_and_not_at_the_first_frame() -> No
     assert showing(frame_times, sampler) == {0: 10, 1: 12, 2: 14}
 
 
+def test_before_the_first_frame_the_grid_has_no_instants() -> None:
+    with pytest.raises(ValueError, match="no frame has been pushed"):
+        GridSampler(Fraction(1)).first_from(Fraction(0))
+
+
 def test_before_the_first_frame_the_grid_has_no_times() -> None:
     with pytest.raises(ValueError, match="no origin"):
         GridSampler(Fraction(1)).time_of(0)
@@ -149,6 +154,24 @@ def test_an_instant_is_needed_exactly_if_some_window_holds_it(
     assert plan.needs(instant) or not held
     if plan.frame_steps == 1:
         assert plan.needs(instant) == held
+
+
+@given(strides, st.integers(2, 16), st.integers(1, 12), st.integers(-5, 400), st.integers(0, 99))
+def test_any_of_several_instants_is_needed_if_one_is(
+    stride_s: float, frames: int, sampling_rate: int, first: int, count: int
+) -> None:
+    plan = WindowPlan.of(spec(frames, sampling_rate), stride_s)
+    instants = range(max(first, 0), first + count)
+    assert plan.needs_any(first, first + count) == any(plan.needs(j) for j in instants)
+
+
+@given(times, st.fractions(-9, 9), st.fractions(-99, 99))
+def test_the_first_instant_from_a_time_on_is_at_or_after_it_and_the_one_before_is_not(
+    step_s: Fraction, origin_s: Fraction, media_s: Fraction
+) -> None:
+    sampler = GridSampler(step_s, origin_s)
+    first = sampler.first_from(media_s)
+    assert sampler.time_of(first - 1) < media_s <= sampler.time_of(first)
 
 
 @given(strides, st.integers(2, 16), st.integers(1, 12))
