@@ -1,10 +1,12 @@
 """When a stream is too corrupt to go on with, and how far a camera's clock is off."""
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamcls.pipeline.sources.health import CameraClock, PacketHealth
+from streamcls.pipeline.sources.health import CameraClock, Lateness, PacketHealth
 
 PACKETS_A_S = 25
 
@@ -91,3 +93,28 @@ def test_an_offset_is_not_kept_for_ever_when_the_camera_falls_silent_about_it() 
     assert clock.offset_s(1e9 + 1, 1e9, 0.0) == 1
     assert clock.offset_s(None, 1e9 + 4, 4.0) == 1
     assert clock.offset_s(None, 1e9 + 6, 6.0) is None
+
+
+@given(st.lists(st.floats(0, 1.9), min_size=1, max_size=50), st.floats(-1e5, 1e5))
+def test_a_frame_is_late_by_what_it_took_longer_than_the_quickest(
+    delays_s: list[float], offset_s: float
+) -> None:
+    lateness = Lateness()
+    for i, delay_s in enumerate([0.0, *delays_s]):
+        media_s = Fraction(i, 25)
+        late_s = lateness.behind_s(media_s, float(media_s) + offset_s + delay_s)
+        assert late_s == pytest.approx(delay_s, abs=1e-6)
+
+
+def test_a_clock_that_drifts_is_forgiven_within_half_a_minute() -> None:
+    lateness = Lateness()
+    late_s = [lateness.behind_s(Fraction(i, 25), i / 25 * 1.001) for i in range(25 * 600)]
+    assert 0.02 < max(late_s) < 0.031
+
+
+@pytest.mark.parametrize("step_s", [-5, 3, 0])
+def test_another_timeline_is_no_delay(step_s: int) -> None:
+    lateness = Lateness()
+    lateness.behind_s(Fraction(10), 100.0)
+    assert lateness.behind_s(Fraction(10 + step_s), 100.04) == 0
+    assert lateness.behind_s(None, 100.08) == 0

@@ -97,7 +97,8 @@ def _filmed(path: Path, codec: str, pixels: str, size: tuple[int, int], **option
 def _small(path: Path) -> tuple[RgbImage, av.VideoFrame]:
     """The first picture as a network sees it, and as it was decoded."""
     picture = play(source(path))[0].image
-    return to_small_rgb(picture, _SPEC), picture  # type: ignore[return-value]
+    assert isinstance(picture, av.VideoFrame)
+    return to_small_rgb(picture, _SPEC), picture
 
 
 @pytest.mark.parametrize(
@@ -264,7 +265,23 @@ def test_a_player_left_far_behind_does_not_rush() -> None:
     pacer = Pacer()
     pacer.due_s(Fraction(0), 0.0)
     assert pacer.due_s(Fraction(1), 500.0) == 500.0
+    assert pacer.late_s == 499.0, "forgiven, and told all the same"
     assert pacer.due_s(Fraction(2), 500.0) == 501.0
+    assert pacer.late_s == 0
+
+
+def test_a_frame_tells_by_how_much_its_handling_is_late(tmp_path: Path) -> None:
+    clock = ManualClock()
+    path = write_video(tmp_path / "a.mp4", frames=20, fps=25)
+    behind_s = []
+    for number, frame in enumerate(
+        source(path, pace=Pace.REALTIME, clock=clock).frames(threading.Event())
+    ):
+        behind_s.append(frame.behind_s)
+        clock.now_s += 0.5 if number == 5 else 0.03  # a slow consumer
+    assert behind_s[:6] == [0] * 6
+    # Half a second is worked off by a hundredth a frame.
+    assert behind_s[6:10] == pytest.approx([0.46, 0.45, 0.44, 0.43])
 
 
 @pytest.mark.parametrize(

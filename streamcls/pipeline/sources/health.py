@@ -1,10 +1,14 @@
-"""A live source beyond its pictures: how much of it is corrupt, and its own clock. Pure."""
+"""A live source beyond its pictures: how much of it is corrupt, its own clock, its lag. Pure."""
 
 from collections import deque
+from fractions import Fraction
+
+from streamcls.pipeline.sources.pacing import MAX_STEP_S
 
 _SPAN_S = 10.0
 _FEW = 20  # packets, of which a share says nothing
 _CLOCK_SPAN_S = 5.0
+_LATE_SPAN_S = 30.0
 
 
 class PacketHealth:
@@ -60,3 +64,31 @@ class CameraClock:
         while self._recent and self._recent[0][0] < now_s - _CLOCK_SPAN_S:
             self._recent.popleft()
         return max((offset for _, offset in self._recent), default=None)
+
+
+class Lateness:
+    """By how much frames come later than they might, from their own times alone.
+
+    The camera's clock is not ours, so what is known is only how much longer a frame was on its way
+    than the quickest one of the last thirty seconds; a clock that drifts is forgiven by then.
+    """
+
+    def __init__(self) -> None:
+        # Arrivals and delays, both growing: the first is the least of its time.
+        self._least: deque[tuple[float, float]] = deque()
+        self._last_s: Fraction | None = None
+
+    def behind_s(self, media_s: Fraction | None, now_s: float) -> float:
+        """Seconds that a frame which is here now is late by; 0 where it has no time."""
+        if media_s is None:
+            return 0.0
+        if self._last_s is None or not 0 < media_s - self._last_s <= MAX_STEP_S:
+            self._least.clear()  # another timeline
+        self._last_s = media_s
+        delay_s = now_s - float(media_s)
+        while self._least and self._least[-1][1] >= delay_s:
+            self._least.pop()
+        self._least.append((now_s, delay_s))
+        while self._least[0][0] < now_s - _LATE_SPAN_S:
+            self._least.popleft()
+        return delay_s - self._least[0][1]

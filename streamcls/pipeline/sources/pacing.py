@@ -2,14 +2,19 @@
 
 from fractions import Fraction
 
-_MAX_STEP_S = 2  # as in the timeline: a longer step is a cut, not a pause to be waited out
+MAX_STEP_S = 2  # as in the timeline: a longer step is a cut, not a pause to be waited out
 _MAX_LATE_S = 2.0
 
 
 class Pacer:
-    """Places media times on the monotonic clock by an anchor, so that no error adds up."""
+    """Places media times on the monotonic clock by an anchor, so that no error adds up.
+
+    Attributes:
+        late_s: by how much the last frame came too late, seconds, before it was forgiven.
+    """
 
     def __init__(self) -> None:
+        self.late_s = 0.0
         self._anchor_media_s: Fraction | None = None
         self._anchor_s = 0.0
         self._last_media_s = Fraction(0)
@@ -26,12 +31,13 @@ class Pacer:
             self._anchor(media_s, now_s)
         else:
             step_s = media_s - self._last_media_s
-            if 0 < step_s <= _MAX_STEP_S:
+            if 0 < step_s <= MAX_STEP_S:
                 self._interval_s = step_s
             else:
                 self._anchor(media_s, self._place(self._last_media_s + self._interval_s))
         self._last_media_s = media_s
-        if now_s - self._place(media_s) > _MAX_LATE_S:
+        self.late_s = max(0.0, now_s - self._place(media_s))
+        if self.late_s > _MAX_LATE_S:
             self._anchor(media_s, now_s)
         return self._place(media_s)
 
