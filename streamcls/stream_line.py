@@ -9,6 +9,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 from streamcls.clock import Clock
 from streamcls.config import CaptureSettings, StreamSettings
@@ -125,10 +126,11 @@ class StreamLine:
             windows_dropped=dropped,
             frames_dropped=dict(made.frames_dropped),
             reconnects=dict(captured.reconnects),
+            packets_skipped=dict(captured.packets_skipped),
         )
 
     def feed(self, frame: Frame) -> bool:
-        """Take a decoded frame; True once this connection has had a whole window."""
+        """Take a frame; True once this connection has had a whole window."""
         with self._lock:
             self._flows = True
             reading, offered = self._reading, self._offered
@@ -180,7 +182,15 @@ class StreamLine:
         )
 
     def _open(self) -> Source[Frame]:
-        return open_source(self.settings, self._limits, self._clock)
+        return open_source(self.settings, self._limits, self._clock, self._needs)
+
+    def _needs(self, from_s: Fraction, before_s: Fraction) -> bool:
+        """Whether either lane needs what shows in a stretch of media time."""
+        with self._lock:
+            readings = self._reading, self._offered
+        return any(
+            reading.assembler.needs(from_s, before_s) for reading in readings if reading is not None
+        )
 
     def _open_isolated(self) -> IsolatedSource:
         lane = self.lane

@@ -15,7 +15,7 @@ from streamcls.pipeline.backlog import Backlog
 from streamcls.pipeline.opening import OpeningTurns
 from streamcls.stream_line import StreamLine
 from tests.models.small import write_small
-from tests.pipeline.stubs import ManualClock, frame
+from tests.pipeline.stubs import ManualClock, frame, undecoded
 
 STREAM = StreamSettings("yard", "rtsp://yard/1")
 STRIDE_S = Fraction(1, 2)
@@ -111,6 +111,24 @@ def test_a_lane_takes_over_with_its_first_window_and_the_old_one_goes_on_until_t
     assert [window.stream_epoch for window in yard.windows] == [1 + lane for lane in lanes]
     assert yard.lost == 0
     assert yard.line.counts().windows == len(yard.windows)
+
+
+def test_pictures_are_needed_if_either_lane_needs_them_and_a_lane_begins_with_one(
+    yard: Yard,
+) -> None:
+    yard.feed(*at(0, 34))
+    needs = yard.line._needs
+    pause = Fraction(34, 25), Fraction(37, 25)  # between the window up to 1.3 s and the next
+    assert not needs(*pause)
+    yard.offer()
+    assert needs(*pause), "it may begin anywhere"
+    for media_s in at(34, 37):
+        yard.line.feed(undecoded(media_s))
+    yard.feed(*at(37, 80))
+    first = next(window for window in yard.windows if window.lane == 1)
+    assert first.start_s == Fraction(37, 25)
+    assert not needs(first.end_s + Fraction(1, 20), first.start_s + Fraction(1, 2))
+    assert "undecoded" not in yard.line.counts().windows_dropped
 
 
 @pytest.mark.parametrize("frames_between", [0, 1, 7, 20])

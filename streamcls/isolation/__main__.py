@@ -49,7 +49,6 @@ class Child:
         self._sending = threading.Lock()
         self._stop = threading.Event()
         self._over = threading.Event()
-        self._source: Source = open_source(job.stream, job.limits, clock)
         self._assembler = WindowAssembler(
             job.stream.id,
             WindowPlan.of(cut.clip_spec, cut.stride_s),
@@ -61,6 +60,7 @@ class Child:
             epochs_before=cut.epochs_before,
             watch_still=cut.watch_still,
         )
+        self._source: Source = open_source(job.stream, job.limits, clock, self._assembler.needs)
 
     def run(self) -> None:
         """Run the source, and say how it ended.
@@ -111,6 +111,7 @@ class Child:
         stats: WindowStats = self._assembler.stats
         return Counts(
             decode_errors=self._source.decode_errors,
+            packets_skipped=self._source.packets_skipped,
             frames_converted=stats.frames_converted,
             windows=stats.windows,
             windows_dropped=stats.windows_dropped,

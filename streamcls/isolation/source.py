@@ -43,7 +43,7 @@ class IsolatedSource:
     """One run of one source in a process of its own. Linux only.
 
     Attributes:
-        decode_errors: as in `Source`.
+        decode_errors, packets_skipped: as in `Source`.
         stats: what the windows of this run counted.
     """
 
@@ -51,6 +51,7 @@ class IsolatedSource:
         self, settings: StreamSettings, limits: CaptureSettings, cut: Cut, clock: Clock
     ) -> None:
         self.decode_errors = 0
+        self.packets_skipped: Counter[str] = Counter()
         self.stats = WindowStats()
         self._job = Job(settings, limits, cut)
         self._clock = clock
@@ -114,6 +115,7 @@ class IsolatedSource:
 
     def _note(self, counts: Counts) -> None:
         self.decode_errors = counts.decode_errors
+        self.packets_skipped = Counter(counts.packets_skipped)
         self.stats = WindowStats(
             frames_converted=counts.frames_converted,
             windows=counts.windows,

@@ -37,6 +37,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """What the child counted since its start."""
 
     decode_errors: int
+    packets_skipped: Mapping[str, int]
     frames_converted: int
     windows: int
     windows_dropped: Mapping[str, int]
@@ -110,6 +111,7 @@ class StepSent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     stream_epoch: int
     clock_offset_s: float | None
     unchanged_s: float
+    is_decoded: bool
     counts: Counts
 
     @classmethod
@@ -121,6 +123,7 @@ class StepSent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
             stream_epoch=step.stream_epoch,
             clock_offset_s=step.clock_offset_s,
             unchanged_s=step.unchanged_s,
+            is_decoded=step.is_decoded,
             counts=counts,
         )
 
@@ -133,6 +136,7 @@ class StepSent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
             windows=windows,
             clock_offset_s=self.clock_offset_s,
             unchanged_s=self.unchanged_s,
+            is_decoded=self.is_decoded,
         )
 
 

@@ -32,6 +32,7 @@ class StreamCounts:
     windows_dropped: Mapping[str, int] = field(default_factory=dict)
     frames_dropped: Mapping[str, int] = field(default_factory=dict)
     reconnects: Mapping[str, int] = field(default_factory=dict)
+    packets_skipped: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +154,10 @@ def _stream_metrics(streams: Mapping[str, StreamCounts]) -> Iterator[Metric]:
             family.add_metric([stream], value(counts))
         yield family
     by_reason: dict[str, tuple[str, Callable[[StreamCounts], Mapping[str, int]]]] = {
+        "packets_skipped": (
+            "Packets not decoded: no window needs them.",
+            lambda c: c.packets_skipped,
+        ),
         "frames_dropped": ("Decoded frames that no window may use.", lambda c: c.frames_dropped),
         "windows_dropped": ("Windows not classified.", lambda counts: counts.windows_dropped),
         "source_reconnects": ("Lost connections.", lambda counts: counts.reconnects),

@@ -12,7 +12,6 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -30,7 +29,7 @@ from streamcls.errors import ConfigError, SourceError
 from streamcls.events import EventData, Payload
 from streamcls.frames import Frame, Prediction, Window
 from streamcls.lane import Lane, LaneSettings
-from streamcls.pipeline.sources import open_source
+from streamcls.pipeline.sources import Needs, open_source
 from streamcls.pipeline.timeline import MAX_JUMP_S
 
 _NAME = "recording"
@@ -97,8 +96,8 @@ def reading(
     return LaneSettings.of(_STREAM, settings, engine)
 
 
-def frames_of(path: Path) -> Generator[Frame, None, None]:
-    """Every frame of a file, by the daemon's own source.
+def frames_of(path: Path, needs: Needs | None = None) -> Generator[Frame, None, None]:
+    """Every frame of a file, by the daemon's own source; `needs` as for `open_source`.
 
     Raises:
         SourceError: the file is missing, no video, or damaged; the text names it.
@@ -106,7 +105,7 @@ def frames_of(path: Path) -> Generator[Frame, None, None]:
     if not path.exists():
         raise SourceError(f"{path} does not exist", reason="missing")
     stream = StreamSettings(_NAME, f"file://{path.absolute()}", pace=Pace.FASTEST)
-    source = open_source(stream, _LIMITS, NoClock())
+    source = open_source(stream, _LIMITS, NoClock(), needs)
     with closing(source.frames(threading.Event())) as frames:
         yield from frames
 
@@ -137,7 +136,7 @@ class Recording:
         self.settings = settings
         self.first_s = Fraction(0)
         self.length_s = Fraction(0)
-        self._play = frames or partial(frames_of, name)
+        self._given = frames
         self._lane = self._new_lane(settings)
         self._decided_s: dict[str, float] = {}
 
@@ -148,7 +147,7 @@ class Recording:
             SourceError: the file is missing, no video, or damaged; the text names it.
         """
         assembler = self._lane.assembler()
-        for frame in self._frames():
+        for frame in self._frames(assembler.needs):
             yield from assembler.push(frame)
 
     def one_held_window(self) -> Iterator[Window]:
@@ -205,11 +204,12 @@ class Recording:
             mean_score=event.mean_score,
         )
 
-    def _frames(self) -> Iterator[Frame]:
+    def _frames(self, needs: Needs | None = None) -> Iterator[Frame]:
         """All frames; counts recorded seconds."""
         before: Fraction | None = None
         self.length_s = Fraction(0)
-        with closing(self._play()) as frames:
+        given = self._given() if self._given else frames_of(self.name, needs)
+        with closing(given) as frames:
             for frame in frames:
                 assert frame.media_s is not None  # a file's frames always have a time
                 if before is None:

@@ -1,10 +1,8 @@
 """One thread per stream: runs its source, passes the frames on, and is the one that tries again."""
 
 import threading
-from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Generic
 
@@ -14,24 +12,12 @@ from streamcls.errors import SourceError, SourceRefused, UnusableSource
 from streamcls.events import State, StatusData, utc
 from streamcls.pipeline.opening import OpeningTurns, Turn, backoff_s
 from streamcls.pipeline.priority import give_way
-from streamcls.pipeline.source import Item, Source
+from streamcls.pipeline.source import CaptureStats, Item, Source
 from streamcls.urls import redact
 
 _HEALTHY_S = 30.0  # frames for so long and the next failure counts as the first
 _STALE_S = 3.0
 _STALE_FRAMES = 10
-
-
-@dataclass(slots=True)
-class CaptureStats:
-    """Counts for the metrics, since the start."""
-
-    state: State = "connecting"
-    frames_decoded: int = 0
-    decode_errors: int = 0
-    reconnects: Counter[str] = field(default_factory=Counter)
-    """Lost or failed connections that are tried again, by reason."""
-    last_frame_utc_s: float | None = None
 
 
 class Capture(Generic[Item]):
@@ -108,11 +94,7 @@ class Capture(Generic[Item]):
     def stats(self) -> CaptureStats:
         """A copy of the counts as they are now. Callable from any thread."""
         with self._lock:
-            errors = self._stats.decode_errors
-            if self._source:
-                errors += self._source.decode_errors
-            reconnects = Counter(self._stats.reconnects)
-            return replace(self._stats, decode_errors=errors, reconnects=reconnects)
+            return self._stats.including(self._source)
 
     def start(self) -> None:
         """Start the thread."""
@@ -210,14 +192,14 @@ class Capture(Generic[Item]):
                     self._take(frame)
         finally:
             with self._lock:
-                self._stats.decode_errors += source.decode_errors
+                self._stats = self._stats.including(source)
                 self._source = None
 
     def _take(self, frame: Item) -> None:
         now_s = frame.arrival_monotonic_s
         with self._lock:
             self._waiting_since_s = None
-            self._stats.frames_decoded += 1
+            self._stats.frames_decoded += frame.is_decoded
             self._stats.last_frame_utc_s = frame.arrival_utc_s
             if self._flowing is None:
                 self._flowing = "warming_up"

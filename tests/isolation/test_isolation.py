@@ -40,7 +40,7 @@ def isolated(settings: StreamSettings) -> IsolatedSource:
 
 
 def looping(tmp_path: Path, pace: Pace = Pace.REALTIME) -> StreamSettings:
-    video = write_video(tmp_path / "clip.mp4", frames=90, fps=25)
+    video = write_video(tmp_path / "clip.mp4", frames=90, fps=25, b_frames=2)
     return StreamSettings("cam", str(video), pace=pace, loop=True)
 
 
@@ -89,14 +89,17 @@ def exact(window: Window) -> tuple[object, ...]:
 def test_windows_are_those_of_a_thread_bit_for_bit_over_several_passes(tmp_path: Path) -> None:
     settings = looping(tmp_path, Pace.FASTEST)
     assembler, expected = in_this_thread(settings)
-    source = isolated(settings)
+    source, undecoded = isolated(settings), 0
     with closing(source.frames(NEVER)) as steps:
         for ours, theirs in islice(zip(expected, steps, strict=True), 400):
             assert [exact(w) for w in theirs.windows] == [exact(w) for w in ours.windows]
             assert theirs.stream_epoch == ours.stream_epoch
             assert theirs.arrival_monotonic_s <= time.monotonic()
+            undecoded += not theirs.is_decoded
     assert source.stats == assembler.stats
     assert source.stats.windows > 10
+    assert source.packets_skipped.total() > 60
+    assert undecoded == pytest.approx(source.packets_skipped.total(), abs=3)
 
 
 def test_a_picture_that_grows_in_mid_stream_is_no_trouble(tmp_path: Path) -> None:

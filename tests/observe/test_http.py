@@ -69,6 +69,7 @@ def test_what_the_stages_counted_is_what_prometheus_reads() -> None:
         windows=10,
         windows_dropped={"coverage": 3},
         reconnects={"timeout": 4},
+        packets_skipped={"gop": 250},
     )
     delivery = DeliveryCounts(
         published={"event": 7},
@@ -102,6 +103,7 @@ def test_what_the_stages_counted_is_what_prometheus_reads() -> None:
         ("streamcls_decode_errors_total", "cam"): 2,
         ("streamcls_windows_total", "cam"): 10,
         ("streamcls_windows_dropped_total", "cam", "coverage"): 3,
+        ("streamcls_packets_skipped_total", "cam", "gop"): 250,
         ("streamcls_source_reconnects_total", "cam", "timeout"): 4,
         ("streamcls_events_published_total", "event"): 7,
         ("streamcls_subscribers",): 2,

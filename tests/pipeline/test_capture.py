@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from random import Random
@@ -31,6 +32,7 @@ class ScriptedSource:
     steps: Iterable[Step]
     clock: ManualClock
     decode_errors: int = 0
+    packets_skipped: Counter[str] = field(default_factory=Counter)
     closed: bool = False
 
     def frames(self, stop: threading.Event) -> Generator[Frame, None, None]:
@@ -339,6 +341,20 @@ def test_decode_errors_add_up_over_connections() -> None:
     run.to_the_end()
     assert seen == [2, 4]
     assert run.capture.stats.decode_errors == 4
+
+
+def test_skipped_packets_add_up_over_connections() -> None:
+    run = Run(_CAMERA, iter([]))
+    seen: list[Counter[str]] = []
+
+    def skip() -> None:
+        run.sources[-1].packets_skipped["gop"] += 2
+        seen.append(run.capture.stats.packets_skipped)
+
+    run.scripts = iter([[0.1, skip, SourceTimeout("silent")], [skip, run.capture.stop, 0.0]])
+    run.to_the_end()
+    assert [counts["gop"] for counts in seen] == [2, 4]
+    assert run.capture.stats.packets_skipped == {"gop": 4}
 
 
 def test_the_thread_is_named_after_its_stream() -> None:

@@ -20,7 +20,7 @@ from streamcls.events import StatusData
 from streamcls.frames import Frame
 from streamcls.pipeline.capture import Capture
 from streamcls.pipeline.opening import OpeningTurns
-from streamcls.pipeline.sources import Source, open_source, rtsp
+from streamcls.pipeline.sources import Source, open_source, rtsp, sparse
 from tests.faults import acts
 from tests.faults.camera import Camera, serve
 from tests.faults.media import Media, Picture, film, onward, until
@@ -181,7 +181,7 @@ def test_data_without_any_picture_is_not_taken_for_a_stream(
     camera: RtspServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rtsp, "_BLIND_S", 0.2)
-    monkeypatch.setattr(rtsp, "pictures_of", lambda packet, on_error: [])
+    monkeypatch.setattr(sparse, "pictures_of", lambda packet, on_error: [])
     assert _failure(camera.url).reason == "undecodable"
 
 

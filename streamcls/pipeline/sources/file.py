@@ -1,6 +1,7 @@
 """Recordings: played at their own pace or as fast as they are taken, once or for ever."""
 
 import threading
+from collections import Counter
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 
@@ -15,10 +16,10 @@ from streamcls.pipeline.sources.decoder import (
     check_size,
     describe,
     opened,
-    pictures_of,
     video_in,
 )
 from streamcls.pipeline.sources.pacing import Pacer
+from streamcls.pipeline.sources.sparse import Needs, Picture, SparseDecoder
 from streamcls.transforms.timestamps import RecordedTimes
 from streamcls.urls import file_path
 
@@ -34,8 +35,16 @@ _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
 class FileSource:
     """A video file on this machine."""
 
-    def __init__(self, settings: StreamSettings, limits: CaptureSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: StreamSettings,
+        limits: CaptureSettings,
+        clock: Clock,
+        needs: Needs | None = None,
+    ) -> None:
         self.decode_errors = self.packets = 0
+        self.packets_skipped: Counter[str] = Counter()
+        self._needs = needs
         self._path = file_path(settings.url)
         self._paced = settings.pace is Pace.REALTIME
         self._loop = settings.loop
@@ -63,7 +72,8 @@ class FileSource:
                     self._clock.wait(stop, max(0.0, pacer.due_s(at_s, now_s) - now_s))
                 if stop.is_set():
                     return
-                yield Frame(picture, at_s, self._clock.monotonic_s(), self._clock.utc_s())
+                now_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
+                yield Frame(picture, at_s, now_s, utc_s, behind_s=pacer.late_s)
             if stop.is_set():
                 return
             if empty:
@@ -71,7 +81,7 @@ class FileSource:
             if not self._loop:
                 return
 
-    def _pass(self, stop: threading.Event) -> Iterator[tuple[av.VideoFrame, Fraction]]:
+    def _pass(self, stop: threading.Event) -> Iterator[tuple[Picture, Fraction]]:
         """The pictures and their media times from the start to the end, or to where it is cut."""
         if self._path.exists() and not self._path.is_file():
             # Opening a pipe would block for ever, and no limit of PyAV's reaches that far.
@@ -84,12 +94,14 @@ class FileSource:
                 stream = video_in(container, str(self._path), self._max_pixels)
                 self.description = describe(stream)
                 times = RecordedTimes(container, stream)
+                needs = None if times.by_decoding else self._needs
+                decoder = SparseDecoder(stream, self._count_error, needs, self.packets_skipped)
                 for packet in container.demux(stream):
                     self.packets += 1
                     if stop.is_set():
                         return
                     cut = packet.is_corrupt if packet.size else cut
-                    for picture in pictures_of(packet, self._count_error):
+                    for picture in decoder.push(packet):
                         self._check_size(picture)
                         at_s = times.of(picture)
                         yield picture, at_s
@@ -99,7 +111,7 @@ class FileSource:
         if cut:
             raise self._truncated(at_s, "its last packet is incomplete")
 
-    def _check_size(self, picture: av.VideoFrame) -> None:
+    def _check_size(self, picture: Picture) -> None:
         check_size(picture.width, picture.height, str(self._path), self._max_pixels)
 
     def _count_error(self) -> None:

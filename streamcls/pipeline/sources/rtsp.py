@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from collections import Counter
 from collections.abc import Generator, Iterator
 
 import av
@@ -11,16 +12,16 @@ from av.video.stream import VideoStream
 from streamcls.clock import Clock
 from streamcls.config import CaptureSettings, StreamSettings
 from streamcls.errors import SourceError, SourceRefused, SourceTimeout
-from streamcls.frames import Frame
+from streamcls.frames import Frame, Undecoded
 from streamcls.pipeline.sources.decoder import (
     check_declared,
     check_size,
     describe,
     opened,
-    pictures_of,
     video_in,
 )
-from streamcls.pipeline.sources.health import CameraClock, PacketHealth
+from streamcls.pipeline.sources.health import CameraClock, Lateness, PacketHealth
+from streamcls.pipeline.sources.sparse import Needs, SparseDecoder
 from streamcls.transforms.timestamps import media_time_s
 from streamcls.urls import host_of
 
@@ -46,8 +47,16 @@ class RtspSource:
     in place of the name.
     """
 
-    def __init__(self, settings: StreamSettings, limits: CaptureSettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: StreamSettings,
+        limits: CaptureSettings,
+        clock: Clock,
+        needs: Needs | None = None,
+    ) -> None:
         self.decode_errors = self.packets = 0
+        self.packets_skipped: Counter[str] = Counter()
+        self._needs = needs
         scheme, _, rest = settings.url.partition(":")
         self._url = f"{scheme.lower()}:{rest}"  # FFmpeg knows no RTSP://
         self._limits = limits
@@ -80,7 +89,8 @@ class RtspSource:
         self.description = describe(stream)
         # What a packet carries in `opaque` comes out with its picture, whatever their order.
         stream.codec_context.copy_opaque = True
-        health, camera_clock = PacketHealth(), CameraClock()
+        decoder = SparseDecoder(stream, self._count_error, self._needs, self.packets_skipped)
+        health, camera_clock, lateness = PacketHealth(), CameraClock(), Lateness()
         self._asked_s = seen_s = self._clock.monotonic_s()
         first = True
         for packet in container.demux(stream):
@@ -93,10 +103,11 @@ class RtspSource:
                 raise self._silent()
             packet.opaque = _taken_utc_s(packet)
             errors = self.decode_errors
-            pictures = pictures_of(packet, self._count_error)
+            pictures = decoder.push(packet)
             if packet.size:
                 bad = self.decode_errors > errors
-                if bad or pictures:
+                # Of what is left out nothing is known, good or bad.
+                if bad or not all(isinstance(picture, Undecoded) for picture in pictures):
                     health.note(monotonic_s, bad=bad)
             for picture in pictures:
                 check_size(picture.width, picture.height, self._name, self._limits.max_pixels)
@@ -105,7 +116,8 @@ class RtspSource:
                 offset_s = camera_clock.offset_s(taken_s, utc_s, monotonic_s)
                 # RTP's first picture has no time: passed on, it would be an epoch of one frame.
                 if at_s is not None or not first:
-                    yield Frame(picture, at_s, monotonic_s, utc_s, offset_s)
+                    behind_s = lateness.behind_s(at_s, monotonic_s)
+                    yield Frame(picture, at_s, monotonic_s, utc_s, offset_s, behind_s)
                 first = False
             if stop.is_set():
                 return

@@ -4,6 +4,7 @@ import math
 import os
 import re
 import threading
+from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
 
@@ -27,6 +28,7 @@ class WebcamSource:
 
     def __init__(self, settings: StreamSettings, limits: CaptureSettings, clock: Clock) -> None:
         self.decode_errors = self.packets = 0
+        self.packets_skipped: Counter[str] = Counter()  # never any: pictures come whole
         self._device = device_of(settings.url)
         self._read_timeout_s = limits.read_timeout_s
         self._max_pixels = limits.max_pixels
