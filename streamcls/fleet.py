@@ -23,6 +23,7 @@ from streamcls.pipeline.backlog import Backlog
 from streamcls.pipeline.opening import OpeningTurns
 from streamcls.reload import Plan, Prepared, plan
 from streamcls.stream_line import StreamLine
+from streamcls.transforms import phase_of
 
 _NEVER = StatusData(state="connecting", since=utc(0))  # of a stream that has not spoken yet
 
@@ -66,6 +67,7 @@ class Fleet:
         self._turns = OpeningTurns(first.settings.capture.max_opening)
         self._stopping = False
         self._numbers = itertools.count()
+        self._seats: defaultdict[str, int] = defaultdict(itertools.count().__next__)
         self._events: defaultdict[str, Iterator[int]] = defaultdict(lambda: itertools.count(1))
         self._lanes: dict[int, Lane] = {}  # those that windows may still come from
         self._ended: set[StreamLine] = set()
@@ -182,6 +184,7 @@ class Fleet:
             boot_id=self._boot_id,
             next_event=self._events[stream.id].__next__,
             clock=self._clock,
+            phase=phase_of(self._seats[stream.id]),
         )
         if rounded := settings.rounded_stride():
             logger_for(stream.id).info("%s", rounded)

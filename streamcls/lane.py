@@ -76,6 +76,7 @@ class Lane:
 
     Attributes:
         number: carried by each of its windows, so that their scores come back here.
+        phase: as `WindowAssembler` takes it.
     """
 
     def __init__(
@@ -88,12 +89,14 @@ class Lane:
         boot_id: str,
         next_event: Callable[[], int],
         clock: Clock,
+        phase: float | None = None,
     ) -> None:
         """Start with nothing seen and nothing open.
 
         Args:
             epochs_before: the stream's epochs so far.
             next_event: numbers the events of this stream within the run.
+            phase: where in each stride windows end, where the stream is live.
         """
         self.number = number
         self.settings = settings
@@ -107,6 +110,7 @@ class Lane:
         self._event_ids: dict[int, str] = {}
         self._clock_offset_s: float | None = None
         self._live = stream.is_live
+        self.phase = phase if stream.is_live else None
 
     def assembler(self) -> WindowAssembler:
         """A new one, that cuts this lane's windows from decoded frames."""
@@ -121,6 +125,7 @@ class Lane:
             lane=self.number,
             epochs_before=self.epochs_before,
             watch_still=self.settings.watch_still,
+            phase=self.phase,
         )
 
     def report(self, prediction: Prediction) -> Iterator[Payload]:

@@ -201,6 +201,7 @@ class StreamLine:
             watch_still=lane.settings.watch_still,
             lane=lane.number,
             epochs_before=self.epochs,
+            phase=lane.phase,
         )
         run = IsolatedSource(self.settings, self._limits, cut, self._clock)
         with self._lock:  # no count may be seen twice

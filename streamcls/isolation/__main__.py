@@ -59,6 +59,7 @@ class Child:
             lane=cut.lane,
             epochs_before=cut.epochs_before,
             watch_still=cut.watch_still,
+            phase=cut.phase,
         )
         self._source: Source = open_source(job.stream, job.limits, clock, self._assembler.needs)
 

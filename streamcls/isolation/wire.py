@@ -23,6 +23,7 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
     watch_still: bool
     lane: int
     epochs_before: int
+    phase: float | None = None
 
 
 class Job(msgspec.Struct, frozen=True, tag=True):

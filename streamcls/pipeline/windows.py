@@ -60,6 +60,7 @@ class WindowAssembler:
         lane: int = 0,
         epochs_before: int = 0,
         watch_still: bool = False,
+        phase: float | None = None,
     ) -> None:
         """Start with nothing seen.
 
@@ -69,6 +70,8 @@ class WindowAssembler:
             lane: given to every window.
             epochs_before: stream epochs that there were already; the first is numbered after them.
             watch_still: tell in each step for how long the picture has not changed.
+            phase: where in each stride of arrivals windows are to end, see `WindowPlan.delay_s`;
+                None: the first one starts at the epoch's first frame.
         """
         self.stats = WindowStats()
         self.timeline = Timeline(epochs_before)
@@ -82,6 +85,8 @@ class WindowAssembler:
         self._still = StillPicture()
         self._unchanged_s = 0.0
         self._clock = clock
+        self._phase = phase
+        self._grid_from_s = Fraction(0)
         self._capacity = plan.span_steps + 1
         self._ring = FrameRing(self._capacity)
         self._frames_before = [0] * self._capacity
@@ -112,6 +117,8 @@ class WindowAssembler:
         if self.timeline.place(frame):
             self._begin_epoch(frame)
         media_s = self.timeline.media_s
+        if media_s < self._grid_from_s:
+            return []
         shown_before, shown_now = self._grid.push(media_s)
         closed = [window for j in shown_before if (window := self._show(j, self._held, frame))]
         self._frames += 1
@@ -141,6 +148,10 @@ class WindowAssembler:
         self._frames = 0
         self._still, self._unchanged_s = StillPicture(), 0.0
         self._epoch_utc_s = first.arrival_utc_s
+        self._grid_from_s = self.timeline.media_s
+        if self._phase is not None:
+            # From a frame on, not from between two: what ends on a frame is known with it.
+            self._grid_from_s += self._plan.delay_s(first.arrival_monotonic_s, self._phase)
 
     def _show(self, instant: int, held: _Held | None, closing: Frame) -> Window | None:
         """Note that a frame shows at an instant; the window that ends there, if one does."""

@@ -8,7 +8,7 @@ clip    clip half, on the device: T pictures -> the network's normalised input
 `clip` is imported by its own name: it needs torch, and what only decodes does not.
 """
 
-from streamcls.transforms.grid import GridSampler, WindowPlan
+from streamcls.transforms.grid import GridSampler, WindowPlan, phase_of
 from streamcls.transforms.pixels import scaled_size, to_small_rgb
 from streamcls.transforms.spec import ClipSpec, PixelRecipe
 
@@ -17,6 +17,7 @@ __all__ = [
     "GridSampler",
     "PixelRecipe",
     "WindowPlan",
+    "phase_of",
     "scaled_size",
     "to_small_rgb",
 ]

@@ -18,6 +18,8 @@ from fractions import Fraction
 
 from streamcls.transforms.spec import ClipSpec
 
+_GOLDEN = (math.sqrt(5) - 1) / 2
+
 
 @dataclass(frozen=True, slots=True)
 class WindowPlan:
@@ -97,6 +99,23 @@ class WindowPlan:
     def instants(self, start: int) -> range:
         """The T grid instants of the window that starts at `start`."""
         return range(start, start + self.span_steps + 1, self.frame_steps)
+
+    def delay_s(self, arrival_s: float, phase: float) -> Fraction:
+        """How long a live epoch's first window waits after its first frame, less than a stride.
+
+        Windows then end, by the clock of arrivals, a share `phase` of the stride after its whole
+        multiples: whenever a stream begins, its windows end apart from those of other phases.
+        """
+        end_s = Fraction(arrival_s) + self.span_s
+        return (Fraction(phase) * self.stride_s - end_s) % self.stride_s
+
+
+def phase_of(index: int) -> float:
+    """The phase of one of many streams: however many there are, they lie well apart.
+
+    Multiples of the golden ratio, modulo 1: each falls into one of the widest gaps left.
+    """
+    return index * _GOLDEN % 1
 
 
 class GridSampler:

@@ -7,7 +7,7 @@ replay, and the bits are the same. In larger batches they are equal to six decim
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +25,11 @@ from streamcls.config import (
 )
 from streamcls.engine import Engine
 from streamcls.events import EventData, PredictionData
-from streamcls.frames import Prediction, Window
+from streamcls.frames import Frame, Prediction, Window
 from streamcls.lane import Lane, LaneSettings
 from streamcls.models.backends import use_threads
 from streamcls.offline.predict import VideoPrediction, predictions
-from streamcls.offline.recordings import Recording, reading, replay
+from streamcls.offline.recordings import Recording, frames_of, reading, replay
 from streamcls.pipeline.backlog import Backlog
 from streamcls.pipeline.inference import InferenceWorker
 from streamcls.pipeline.sources import open_source
@@ -134,13 +134,22 @@ def test_a_daemon_at_the_recordings_own_pace_publishes_what_the_replay_has(
         assert served.process.wait(PATIENCE_S) == 0
         served.drain()
     heard = served.of("cam")
-    recording = Recording(moving, reading(engine, stride_s=STRIDE_S))
+    assert heard.predictions
+    # Live windows begin with one of the first stride's frames, so that streams do not end theirs
+    # at once.
+    first_s = heard.predictions[0].start_s
+    assert 0 <= first_s < STRIDE_S + 1 / 24 + 0.005
+
+    def from_there() -> Generator[Frame, None, None]:
+        yield from (f for f in frames_of(moving) if round(float(f.media_s or 0), 6) >= first_s)
+
+    settings = reading(engine, stride_s=STRIDE_S)
+    recording = Recording(moving, settings, frames=from_there)
+    windows = replay(Recording(moving, settings, frames=from_there))
     payloads = [
-        payload for one in replayed(engine, moving) for payload in recording.report(one)[0]
+        payload for one, _ in windows for payload in recording.report(one)[0]
     ] + recording.end()[0]
     offline = {one.start_s: one for one in payloads if isinstance(one, PredictionData)}
-
-    assert heard.predictions
     for published in heard.predictions:
         mine = offline.pop(published.start_s)
         assert told(mine) == told(published)

@@ -24,6 +24,7 @@ def assembler(
     min_coverage: float = 0.0,
     live: bool = True,
     spec: ClipSpec = SPEC,
+    phase: float | None = None,
 ) -> WindowAssembler:
     return WindowAssembler(
         "cam",
@@ -32,6 +33,7 @@ def assembler(
         min_coverage=min_coverage,
         live=live,
         clock=ManualClock(),
+        phase=phase,
     )
 
 
@@ -249,3 +251,40 @@ def test_windows_and_instants_that_show_one_frame_share_its_picture() -> None:
     assert first.clip[0] is first.clip[1]
     assert [a is b for a, b in zip(first.clip[2:], second.clip[:2], strict=True)] == [True, True]
     assert len({id(picture) for picture in (*first.clip, *second.clip)}) == 3
+
+
+@given(
+    st.sampled_from(RATES),
+    st.sampled_from([0.05, 0.2, 0.4, 1.0, 2.0]),
+    st.floats(0, 1, exclude_max=True),
+    st.floats(0, 50),
+)
+@settings(max_examples=60)
+def test_windows_of_a_phase_end_with_the_frame_that_comes_in_its_place_of_the_stride(
+    fps: Fraction, stride_s: float, phase: float, since_s: float
+) -> None:
+    plan = WindowPlan.of(SPEC, stride_s)
+    line = assembler(CountingConvert(), stride_s=stride_s, phase=phase)
+    frames = [frame(f.media_s, arrival_s=since_s + float(f.media_s or 0)) for f in steady(240, fps)]
+    windows = push_all(line, frames)
+    assert windows
+    assert windows[0].start_s < plan.stride_s + 1 / fps
+    assert windows[0].start_s * fps % 1 == 0, "the grid begins on a frame, so windows end on one"
+    assert {b.start_s - a.start_s for a, b in pairwise(windows)} <= {plan.stride_s}
+    for one in windows:
+        late = (since_s + float(one.end_s) - phase * float(plan.stride_s)) % float(plan.stride_s)
+        late = min(late, float(plan.stride_s) - late) if late > float(1 / fps) else late
+        assert late <= float(1 / fps) + 1e-6
+
+
+def test_each_epoch_finds_its_phase_again() -> None:
+    line = assembler(CountingConvert(), stride_s=1.0, phase=0.25)
+    for since_s in (0.0, 10.1):
+        line.timeline.reconnected()
+        ends = [
+            since_s + float(window.end_s)
+            for f in steady(100)
+            for window in line.push(frame(f.media_s, arrival_s=since_s + float(f.media_s or 0)))
+        ]
+        assert len(ends) >= 3
+        assert all(end_s % 1 == pytest.approx(0.25, abs=0.04) for end_s in ends)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamcls.transforms import ClipSpec, GridSampler, WindowPlan
+from streamcls.transforms import ClipSpec, GridSampler, WindowPlan, phase_of
 
 rates = st.sampled_from(
     [Fraction(5), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(60)]
@@ -192,3 +192,27 @@ def test_windows_close_one_stride_apart(stride_s: float, frames: int, rate: int)
 def test_a_stride_that_is_not_above_zero_is_refused(stride_s: float) -> None:
     with pytest.raises(ValueError, match="above 0"):
         WindowPlan.of(spec(4, 6), stride_s)
+
+
+arrivals = st.floats(min_value=0, max_value=1e7)
+phases = st.floats(min_value=0, max_value=1, exclude_max=True)
+
+
+@given(strides, st.integers(2, 16), st.integers(1, 12), arrivals, phases)
+def test_windows_of_a_phase_end_in_its_place_of_each_stride_after_less_than_one_of_waiting(
+    stride_s: float, frames: int, rate: int, arrival_s: float, phase: float
+) -> None:
+    plan = WindowPlan.of(spec(frames, rate), stride_s)
+    delay_s = plan.delay_s(arrival_s, phase)
+    assert 0 <= delay_s < plan.stride_s
+    first_end_s = Fraction(arrival_s) + delay_s + plan.span_s
+    assert first_end_s % plan.stride_s == Fraction(phase) * plan.stride_s
+
+
+@pytest.mark.parametrize("count", range(1, 65))
+def test_phases_of_any_number_of_streams_lie_well_apart(count: int) -> None:
+    for first in (0, 1, 7):  # also once streams have come and gone
+        ordered = sorted(phase_of(index) for index in range(first, first + count))
+        gaps = [b - a for a, b in pairwise([*ordered, ordered[0] + 1])]
+        assert all(0 <= phase < 1 for phase in ordered)
+        assert 0.38 / count < min(gaps) <= max(gaps) < 1.9 / count
