@@ -111,9 +111,7 @@ class StreamLine:
     def counts(self) -> StreamCounts:
         """What the stages counted so far."""
         captured, made = self.capture.stats, self._window_stats()
-        dropped = dict(made.windows_dropped)
-        if superseded := self._backlog.superseded(self.settings.id):
-            dropped["superseded"] = superseded
+        dropped = {**made.windows_dropped, **self._backlog.dropped(self.settings.id)}
         up = captured.state in ("warming_up", "up")
         return StreamCounts(
             up=up,
