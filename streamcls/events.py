@@ -68,6 +68,8 @@ class PredictionData(Wire, frozen=True):
     clock_offset_s: float | None = None
     """The camera's wall clock minus the daemon's, where the camera tells its time: what to add to
     the times here to have the camera's."""
+    stride_s: float | None = None
+    """Seconds from this window to the next, as things stand: wider than set while overloaded."""
 
 
 class EventData(Wire, frozen=True, kw_only=True):

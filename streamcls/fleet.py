@@ -23,7 +23,6 @@ from streamcls.pipeline.backlog import Backlog
 from streamcls.pipeline.opening import OpeningTurns
 from streamcls.reload import Plan, Prepared, plan
 from streamcls.stream_line import StreamLine
-from streamcls.transforms import phase_of
 
 _NEVER = StatusData(state="connecting", since=utc(0))  # of a stream that has not spoken yet
 
@@ -184,7 +183,7 @@ class Fleet:
             boot_id=self._boot_id,
             next_event=self._events[stream.id].__next__,
             clock=self._clock,
-            phase=phase_of(self._seats[stream.id]),
+            seat=self._seats[stream.id],
         )
         if rounded := settings.rounded_stride():
             logger_for(stream.id).info("%s", rounded)

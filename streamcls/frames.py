@@ -99,6 +99,7 @@ class Window:
         clock_offset_s: the camera's wall clock minus this machine's at the window's end, seconds;
             None where the camera does not tell its time.
         lane: which of the stream's lanes cut it, and so which model is to classify it.
+        stride_s: seconds from one window to the next as it was cut, which overload widens.
     """
 
     stream: str
@@ -113,6 +114,7 @@ class Window:
     closed_monotonic_s: float
     clock_offset_s: float | None = None
     lane: int = 0
+    stride_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,8 @@ class Step:
         clock_offset_s: as in `Frame`.
         unchanged_s: how long the picture has not changed, seconds; 0 where nobody looks.
         is_decoded: as in `Frame`.
+        stride_s: as in `Window`, now.
+        withdraws: whether a window that waits for the network is no longer worth it.
     """
 
     arrival_monotonic_s: float
@@ -135,6 +139,8 @@ class Step:
     clock_offset_s: float | None = None
     unchanged_s: float = 0.0
     is_decoded: bool = True
+    stride_s: float = 0.0
+    withdraws: bool = False
 
 
 @dataclass(frozen=True, slots=True)

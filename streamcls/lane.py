@@ -24,6 +24,7 @@ from streamcls.frames import Prediction, Window
 from streamcls.models.bundle import LoadedModel
 from streamcls.pipeline.decisions import Change, Decider
 from streamcls.pipeline.decisions import Policy as DecisionPolicy
+from streamcls.pipeline.pace import Pace
 from streamcls.pipeline.windows import WindowAssembler
 from streamcls.transforms import WindowPlan, to_small_rgb
 
@@ -33,6 +34,7 @@ class LaneSettings:
     """All that a lane depends on: two that are equal read a stream alike."""
 
     stride_s: float
+    max_stride_s: float | None
     min_coverage: float
     top_k: int
     watch_still: bool
@@ -48,6 +50,7 @@ class LaneSettings:
         """
         return cls(
             stride_s=stream.stride_s or settings.windows.stride_s,
+            max_stride_s=stream.max_stride_s or settings.windows.max_stride_s,
             min_coverage=settings.windows.min_coverage,
             top_k=settings.publish.top_k,
             watch_still=settings.capture.frozen_after_s > 0,
@@ -76,7 +79,7 @@ class Lane:
 
     Attributes:
         number: carried by each of its windows, so that their scores come back here.
-        phase: as `WindowAssembler` takes it.
+        seat: as given, None where the stream is not live.
     """
 
     def __init__(
@@ -89,14 +92,14 @@ class Lane:
         boot_id: str,
         next_event: Callable[[], int],
         clock: Clock,
-        phase: float | None = None,
+        seat: int | None = None,
     ) -> None:
         """Start with nothing seen and nothing open.
 
         Args:
             epochs_before: the stream's epochs so far.
             next_event: numbers the events of this stream within the run.
-            phase: where in each stride windows end, where the stream is live.
+            seat: the stream's number among all, which gives a live one a pace of its own.
         """
         self.number = number
         self.settings = settings
@@ -110,14 +113,15 @@ class Lane:
         self._event_ids: dict[int, str] = {}
         self._clock_offset_s: float | None = None
         self._live = stream.is_live
-        self.phase = phase if stream.is_live else None
+        self.seat = seat if stream.is_live else None
 
     def assembler(self) -> WindowAssembler:
         """A new one, that cuts this lane's windows from decoded frames."""
-        spec = self.settings.engine.model.clip_spec
+        spec, plan = self.settings.engine.model.clip_spec, self.settings.plan
+        pace = None if self.seat is None else Pace(plan, self.seat, self.settings.max_stride_s)
         return WindowAssembler(
             self._stream,
-            self.settings.plan,
+            plan,
             convert=lambda image: to_small_rgb(image, spec),
             min_coverage=self.settings.min_coverage,
             live=self._live,
@@ -125,7 +129,7 @@ class Lane:
             lane=self.number,
             epochs_before=self.epochs_before,
             watch_still=self.settings.watch_still,
-            phase=self.phase,
+            pace=pace,
         )
 
     def report(self, prediction: Prediction) -> Iterator[Payload]:
@@ -168,6 +172,7 @@ class Lane:
             model_hash=model.file_hash,
             backend=self.settings.engine.backend.name,
             clock_offset_s=window.clock_offset_s,
+            stride_s=round(window.stride_s, 6),
         )
 
     def _event_data(self, change: Change, reason: EndReason) -> EventData:

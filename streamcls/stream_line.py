@@ -117,6 +117,7 @@ class StreamLine:
             up=up,
             last_frame_utc_s=captured.last_frame_utc_s,
             clock_offset_s=self._last.clock_offset_s if up and self._last else None,
+            stride_s=self._last.stride_s if self._last else float(self.lane.settings.plan.stride_s),
             frames_decoded=captured.frames_decoded,
             frames_converted=made.frames_converted,
             decode_errors=captured.decode_errors,
@@ -132,9 +133,13 @@ class StreamLine:
         with self._lock:
             self._flows = True
             reading, offered = self._reading, self._offered
-        self.take(reading.assembler.step(frame))
+        waited_s = self._backlog.late_s(self.settings.id)
+        step = reading.assembler.step(frame, waited_s)
+        if step.withdraws:
+            self._backlog.withdraw(self.settings.id)
+        self.take(step)
         if offered:
-            step = offered.assembler.step(frame)
+            step = offered.assembler.step(frame, waited_s)
             if step.windows:
                 with self._lock:
                     if self._offered is offered:  # and not yet another one
@@ -195,11 +200,12 @@ class StreamLine:
         cut = Cut(
             clip_spec=lane.settings.engine.model.clip_spec,
             stride_s=lane.settings.stride_s,
+            max_stride_s=lane.settings.max_stride_s,
             min_coverage=lane.settings.min_coverage,
             watch_still=lane.settings.watch_still,
             lane=lane.number,
             epochs_before=self.epochs,
-            phase=lane.phase,
+            seat=lane.seat,
         )
         run = IsolatedSource(self.settings, self._limits, cut, self._clock)
         with self._lock:  # no count may be seen twice

@@ -55,6 +55,8 @@ def test_the_smallest_file_names_one_stream() -> None:
         (STREAM.replace("clip.mp4", "webcam:-1"), ["names no webcam", "webcam:0"]),
         (STREAM + "[capture]\nmax_pixels = 1", ["capture.max_pixels", ">= 16"]),
         (STREAM + "[windows]\nmin_coverage = 1.5", ["windows.min_coverage", "<= 1"]),
+        (STREAM + "[windows]\nmax_stride_s = 0.5", ["max_stride_s", "below `stride_s`"]),
+        (STREAM + "stride_s = 2\nmax_stride_s = 1.5", ["max_stride_s", "below `stride_s`"]),
         (STREAM + STREAM, ["'cam' is used twice"]),
         (STREAM.replace("cam", "Cam 1"), ["`id` is 'Cam 1'", "a-z"]),
         (STREAM.replace("clip.mp4", "ftp://host/x"), ["unknown scheme 'ftp'", "rtsp://"]),

@@ -73,6 +73,7 @@ def test_a_prediction_carries_its_scores_best_first_and_latencies_that_add_up(
     assert isinstance(data, PredictionData)
     assert [(s.label, s.index) for s in data.top] == [("rise", 1), ("rest", 0), ("fall", 2)]
     assert data.model_hash == model.file_hash
+    assert data.stride_s == 0.5
     latency = data.latency
     parts = latency.window_ms + latency.queue_ms + latency.inference_ms + latency.publish_ms
     assert parts == pytest.approx(latency.total_ms)

@@ -97,6 +97,7 @@ def test_a_recording_that_was_played_begins_again_only_where_another_is_named(
             Plan(restarted=dict.fromkeys(["back"], "[capture]")),
         ),
         (CAMERAS + "[windows]\nstride_s = 3\n", Plan(reread=("front", "back", "lab"))),
+        (CAMERAS + "[windows]\nmax_stride_s = 3\n", Plan(reread=("front", "back", "lab"))),
         (CAMERAS.replace("192.0.2.1", "192.0.2.9"), Plan(restarted={"front": "url"})),
     ]:
         new = Prepared.of(settings(text), engines["one"])

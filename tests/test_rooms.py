@@ -38,7 +38,8 @@ APART = [
 PARTS = {  # which no other stage sees
     "capture": {"opening", "priority", "source"},
     "sources": {"source"},
-    "windows": {"ring", "timeline", "still"},
+    "windows": {"pace", "ring", "selection", "still", "timeline"},
+    "selection": {"pace"},
     "door": {"census"},
 }
 

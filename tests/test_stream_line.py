@@ -33,9 +33,11 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 class Yard:
     """A stream line fed by hand, and all that it told."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, seat: int | None = None) -> None:
         self.engine = engine
-        self.backlog = Backlog()
+        self.seat = seat
+        self.clock = ManualClock(1.0)
+        self.backlog = Backlog(self.clock)
         self.windows: list[Window] = []
         self.lost = 0
         self.over: list[int] = []
@@ -46,7 +48,7 @@ class Yard:
             self.lane(0),
             backlog=self.backlog,
             turns=OpeningTurns(1),
-            clock=ManualClock(1.0),
+            clock=self.clock,
             on_status=lambda line, status: None,
             on_lost=self._lose,
             on_lane_over=lambda line, lane: self.over.append(lane.number),
@@ -62,7 +64,8 @@ class Yard:
             epochs_before=epochs_before,
             boot_id="boot",
             next_event=itertools.count(1).__next__,
-            clock=ManualClock(1.0),
+            clock=self.clock,
+            seat=self.seat,
         )
 
     def feed(self, *times: Fraction) -> None:
@@ -93,6 +96,21 @@ def test_a_jump_in_time_is_told_at_once_and_not_with_the_next_window(yard: Yard)
     assert (yard.lost, len(yard.windows)) == (0, 2)
     yard.feed(Fraction(500))
     assert yard.lost == 1
+
+
+def test_under_overload_a_line_says_its_stride_and_withdraws_what_has_waited_too_long(
+    engine: Engine,
+) -> None:
+    yard = Yard(engine, seat=3)
+    assert yard.line.counts().stride_s == 0.5
+    for media_s in at(0, 250):  # and nobody takes what waits in the backlog
+        yard.clock.now_s = float(media_s)
+        yard.line.feed(frame(media_s, arrival_s=float(media_s)))
+    counts = yard.line.counts()
+    assert counts.stride_s > 0.5
+    assert counts.windows_dropped["late"] > 1
+    assert counts.windows_dropped["behind"] > 1
+    assert sum(counts.windows_dropped.values()) + counts.windows >= 250 / 25 / 0.5 - 3
 
 
 def test_a_lane_takes_over_with_its_first_window_and_the_old_one_goes_on_until_then(

@@ -48,6 +48,11 @@ class Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Base of every table in the file: a misspelt key is an error, never ignored."""
 
 
+def _check_strides(stride_s: float | None, max_stride_s: float | None) -> None:
+    if stride_s and max_stride_s and max_stride_s < stride_s:
+        raise ValueError("`max_stride_s` must not be below `stride_s`")
+
+
 class ModelSettings(Section, frozen=True):
     """What classifies the windows."""
 
@@ -68,7 +73,12 @@ class WindowSettings(Section, frozen=True):
     """When windows close, and which are good enough to classify."""
 
     stride_s: Stride = 1.0
+    max_stride_s: Stride | None = None
+    """Under overload the stride widens so far before windows count as lost; unset: not at all."""
     min_coverage: Share = 0.8
+
+    def __post_init__(self) -> None:
+        _check_strides(self.stride_s, self.max_stride_s)
 
 
 class LabelDecisionSettings(Section, frozen=True):
@@ -214,6 +224,8 @@ class StreamSettings(Section, frozen=True):
     loop: bool = False
     stride_s: Stride | None = None
     """This stream's own stride; unset: that of [windows]."""
+    max_stride_s: Stride | None = None
+    """Likewise."""
     isolation: Literal["thread", "process"] = "thread"
     """`process`: decoding in a process of its own, whose crash costs this stream a reconnect."""
     decisions: DecisionSettings = DecisionSettings()
@@ -227,6 +239,7 @@ class StreamSettings(Section, frozen=True):
                 f"stream {self.id!r}: `url` has the unknown scheme"
                 f" {scheme_of(self.url)!r}; use a file path, rtsp://, rtsps:// or webcam:0"
             )
+        _check_strides(self.stride_s, self.max_stride_s)
 
     def __repr__(self) -> str:
         return f"StreamSettings(id={self.id!r}, url={redact(self.url)!r})"

@@ -29,6 +29,7 @@ from streamcls.isolation.wire import (
     receive_from_parent,
     send,
 )
+from streamcls.pipeline.pace import Pace
 from streamcls.pipeline.sources import Source, open_source
 from streamcls.pipeline.windows import WindowAssembler, WindowStats
 from streamcls.transforms import WindowPlan, to_small_rgb
@@ -44,6 +45,7 @@ class Child:
 
     def __init__(self, channel: socket.socket, clips: ClipWriter, job: Job) -> None:
         clock, cut = SystemClock(), job.cut
+        plan = WindowPlan.of(cut.clip_spec, cut.stride_s)
         self._channel = channel
         self._clips = clips
         self._sending = threading.Lock()
@@ -51,7 +53,7 @@ class Child:
         self._over = threading.Event()
         self._assembler = WindowAssembler(
             job.stream.id,
-            WindowPlan.of(cut.clip_spec, cut.stride_s),
+            plan,
             convert=lambda image: to_small_rgb(image, cut.clip_spec),
             min_coverage=cut.min_coverage,
             live=job.stream.is_live,
@@ -59,7 +61,7 @@ class Child:
             lane=cut.lane,
             epochs_before=cut.epochs_before,
             watch_still=cut.watch_still,
-            phase=cut.phase,
+            pace=None if cut.seat is None else Pace(plan, cut.seat, cut.max_stride_s),
         )
         self._source: Source = open_source(job.stream, job.limits, clock, self._assembler.needs)
 

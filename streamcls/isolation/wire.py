@@ -23,7 +23,8 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
     watch_still: bool
     lane: int
     epochs_before: int
-    phase: float | None = None
+    seat: int | None = None
+    max_stride_s: float | None = None
 
 
 class Job(msgspec.Struct, frozen=True, tag=True):
@@ -68,6 +69,7 @@ class WindowSent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     closed_monotonic_s: float
     clock_offset_s: float | None
     lane: int
+    stride_s: float
 
     @classmethod
     def of(cls, window: Window, place: ClipPlace) -> "WindowSent":
@@ -84,6 +86,7 @@ class WindowSent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
             closed_monotonic_s=window.closed_monotonic_s,
             clock_offset_s=window.clock_offset_s,
             lane=window.lane,
+            stride_s=window.stride_s,
         )
 
     def window(self, stream: str, clip: tuple[RgbImage, ...]) -> Window:
@@ -101,6 +104,7 @@ class WindowSent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
             closed_monotonic_s=self.closed_monotonic_s,
             clock_offset_s=self.clock_offset_s,
             lane=self.lane,
+            stride_s=self.stride_s,
         )
 
 
@@ -113,6 +117,7 @@ class StepSent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     clock_offset_s: float | None
     unchanged_s: float
     is_decoded: bool
+    stride_s: float
     counts: Counts
 
     @classmethod
@@ -125,6 +130,7 @@ class StepSent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
             clock_offset_s=step.clock_offset_s,
             unchanged_s=step.unchanged_s,
             is_decoded=step.is_decoded,
+            stride_s=step.stride_s,
             counts=counts,
         )
 
@@ -138,6 +144,7 @@ class StepSent(msgspec.Struct, frozen=True, kw_only=True, tag=True):
             clock_offset_s=self.clock_offset_s,
             unchanged_s=self.unchanged_s,
             is_decoded=self.is_decoded,
+            stride_s=self.stride_s,
         )
 
 

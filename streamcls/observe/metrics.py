@@ -25,6 +25,7 @@ class StreamCounts:
     up: bool
     last_frame_utc_s: float | None
     clock_offset_s: float | None
+    stride_s: float
     frames_decoded: int
     frames_converted: int
     decode_errors: int
@@ -133,7 +134,13 @@ def _stream_metrics(streams: Mapping[str, StreamCounts]) -> Iterator[Metric]:
         "A camera's wall clock minus this machine's, where the camera tells its time.",
         labels=["stream"],
     )
+    stride = GaugeMetricFamily(
+        "streamcls_stride_seconds",
+        "Seconds from one window to the next: wider than set while overloaded.",
+        labels=["stream"],
+    )
     for stream, counts in streams.items():
+        stride.add_metric([stream], counts.stride_s)
         up.add_metric([stream], float(counts.up))
         if counts.clock_offset_s is not None:
             offset.add_metric([stream], counts.clock_offset_s)
@@ -142,6 +149,7 @@ def _stream_metrics(streams: Mapping[str, StreamCounts]) -> Iterator[Metric]:
     yield up
     yield last
     yield offset
+    yield stride
     totals: dict[str, tuple[str, Callable[[StreamCounts], int]]] = {
         "frames_decoded": ("Frames decoded.", lambda counts: counts.frames_decoded),
         "frames_converted": ("Frames turned into RGB.", lambda counts: counts.frames_converted),

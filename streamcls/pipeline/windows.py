@@ -8,7 +8,9 @@ from fractions import Fraction
 
 from streamcls.clock import Clock
 from streamcls.frames import Frame, RawImage, RgbImage, Step, Undecoded, Window
+from streamcls.pipeline.pace import Pace
 from streamcls.pipeline.ring import FrameRing
+from streamcls.pipeline.selection import Selection
 from streamcls.pipeline.still import StillPicture
 from streamcls.pipeline.timeline import Timeline
 from streamcls.transforms.grid import GridSampler, WindowPlan
@@ -60,7 +62,7 @@ class WindowAssembler:
         lane: int = 0,
         epochs_before: int = 0,
         watch_still: bool = False,
-        phase: float | None = None,
+        pace: Pace | None = None,
     ) -> None:
         """Start with nothing seen.
 
@@ -70,8 +72,8 @@ class WindowAssembler:
             lane: given to every window.
             epochs_before: stream epochs that there were already; the first is numbered after them.
             watch_still: tell in each step for how long the picture has not changed.
-            phase: where in each stride of arrivals windows are to end, see `WindowPlan.delay_s`;
-                None: the first one starts at the epoch's first frame.
+            pace: says when windows are to end, and which of them are worth it; None: the first one
+                starts at the epoch's first frame, and all are made.
         """
         self.stats = WindowStats()
         self.timeline = Timeline(epochs_before)
@@ -85,12 +87,13 @@ class WindowAssembler:
         self._still = StillPicture()
         self._unchanged_s = 0.0
         self._clock = clock
-        self._phase = phase
+        self._pace = pace
         self._grid_from_s = Fraction(0)
         self._capacity = plan.span_steps + 1
         self._ring = FrameRing(self._capacity)
         self._frames_before = [0] * self._capacity
         self._grid = GridSampler(plan.step_s)
+        self._selection = Selection(plan, pace, 0, self.stats.windows_dropped)
         self._held: _Held | None = None
         self._shown: int | None = None  # the epoch's newest instant
         self._unseen: int | None = None  # the newest instant whose picture nobody decoded
@@ -105,7 +108,7 @@ class WindowAssembler:
         if self._grid.origin_s is None:
             return True
         first, before = self._grid.first_from(from_s), self._grid.first_from(before_s)
-        return self._plan.needs_any(first, before)
+        return self._selection.needs(first, before)
 
     def push(self, frame: Frame) -> list[Window]:
         """Take the next frame; returns the windows that it closes, oldest first."""
@@ -126,8 +129,16 @@ class WindowAssembler:
         closed += [window for j in shown_now if (window := self._show(j, self._held, frame))]
         return closed
 
-    def step(self, frame: Frame) -> Step:
-        """As `push`, with what else there is to know of the frame."""
+    def step(self, frame: Frame, waited_s: float = 0.0) -> Step:
+        """As `push`, with what else there is to know of the frame.
+
+        Args:
+            waited_s: for how long the stream's newest window has waited for the network.
+        """
+        late_s = max(frame.behind_s, waited_s)
+        gives_up = bool(self._pace and self._pace.note(late_s, frame.arrival_monotonic_s))
+        if gives_up and self._shown is not None and Pace.is_too_late(frame.behind_s):
+            self._selection.give_up(self._shown)
         windows = self.push(frame)
         return Step(
             arrival_monotonic_s=frame.arrival_monotonic_s,
@@ -137,10 +148,16 @@ class WindowAssembler:
             clock_offset_s=frame.clock_offset_s,
             unchanged_s=self._unchanged_s,
             is_decoded=frame.is_decoded,
+            stride_s=self._stride_s,
+            withdraws=gives_up and Pace.is_too_late(waited_s),
         )
 
+    @property
+    def _stride_s(self) -> float:
+        return self._pace.stride_s if self._pace else float(self._plan.stride_s)
+
     def _begin_epoch(self, first: Frame) -> None:
-        if self._shown is not None and self._plan.is_under_way(self._shown):
+        if self._shown is not None and self._selection.is_under_way(self._shown):
             self.stats.windows_dropped["broken"] += 1
         self._shown = self._unseen = None
         self._grid = GridSampler(self._plan.step_s)
@@ -148,15 +165,18 @@ class WindowAssembler:
         self._frames = 0
         self._still, self._unchanged_s = StillPicture(), 0.0
         self._epoch_utc_s = first.arrival_utc_s
-        self._grid_from_s = self.timeline.media_s
-        if self._phase is not None:
-            # From a frame on, not from between two: what ends on a frame is known with it.
-            self._grid_from_s += self._plan.delay_s(first.arrival_monotonic_s, self._phase)
+        number, wait_s = 0, Fraction(0)
+        if self._pace:
+            number, wait_s = self._plan.first_window(first.arrival_monotonic_s, self._pace.phase)
+        # From a frame on, not from between two: what ends on a frame is known with it.
+        self._grid_from_s = self.timeline.media_s + wait_s
+        self._selection = Selection(self._plan, self._pace, number, self.stats.windows_dropped)
 
     def _show(self, instant: int, held: _Held | None, closing: Frame) -> Window | None:
         """Note that a frame shows at an instant; the window that ends there, if one does."""
         self._shown = instant
-        if held is None or not self._plan.needs(instant):
+        needed, start = self._selection.needs(instant, instant + 1), self._selection.closes(instant)
+        if held is None or not needed:
             return None
         if isinstance(held.frame.image, Undecoded):
             # Its successor was lost on the way, or this plan came after the source had asked.
@@ -164,7 +184,6 @@ class WindowAssembler:
         else:
             self._keep(instant, held, held.frame.image)
         self._frames_before[instant % self._capacity] = self._frames
-        start = self._plan.closes(instant)
         return None if start is None else self._close(start, instant, closing)
 
     def _keep(self, instant: int, held: _Held, image: RawImage) -> None:
@@ -206,6 +225,7 @@ class WindowAssembler:
             closed_monotonic_s=self._clock.monotonic_s(),
             clock_offset_s=closing.clock_offset_s,
             lane=self._lane,
+            stride_s=self._stride_s,
         )
 
     def _coverage(self, start: int, end: int) -> float:

@@ -100,14 +100,24 @@ class WindowPlan:
         """The T grid instants of the window that starts at `start`."""
         return range(start, start + self.span_steps + 1, self.frame_steps)
 
-    def delay_s(self, arrival_s: float, phase: float) -> Fraction:
-        """How long a live epoch's first window waits after its first frame, less than a stride.
+    def starts(self, first: int, before: int) -> range:
+        """The starts of the windows that begin before an instant and do not end before `first`."""
+        first_start = -(-(first - self.span_steps) // self.stride_steps) * self.stride_steps
+        return range(max(0, first_start), before, self.stride_steps)
 
-        Windows then end, by the clock of arrivals, a share `phase` of the stride after its whole
+    def first_window(self, arrival_s: float, phase: float) -> tuple[int, Fraction]:
+        """The first window of a live epoch whose first frame came at `arrival_s`.
+
+        On the clock of arrivals a window ends a share `phase` of the stride after one of its whole
         multiples: whenever a stream begins, its windows end apart from those of other phases.
+
+        Returns:
+            The number of that multiple, and for how long the window waits for its start, seconds:
+            less than a stride.
         """
-        end_s = Fraction(arrival_s) + self.span_s
-        return (Fraction(phase) * self.stride_s - end_s) % self.stride_s
+        earliest = (Fraction(arrival_s) + self.span_s) / self.stride_s - Fraction(phase)
+        number = math.ceil(earliest)
+        return number, (number - earliest) * self.stride_s
 
 
 def phase_of(index: int) -> float:

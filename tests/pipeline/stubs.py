@@ -82,4 +82,5 @@ def window(
         arrival_monotonic_s=0.0,
         closed_monotonic_s=0.0,
         clock_offset_s=clock_offset_s,
+        stride_s=0.5,
     )

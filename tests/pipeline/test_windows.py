@@ -1,5 +1,6 @@
 """Windows: whole, from one epoch, with honest coverage, each frame converted at most once."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate, pairwise
 
@@ -8,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamcls.frames import Frame, Window
+from streamcls.frames import Frame, Undecoded, Window
+from streamcls.pipeline.pace import Pace
 from streamcls.pipeline.windows import WindowAssembler
 from streamcls.transforms import ClipSpec, WindowPlan
-from tests.pipeline.stubs import CountingConvert, ManualClock, frame, undecoded
+from tests.pipeline.stubs import CountingConvert, ManualClock, frame, picture, undecoded
 
 SPEC = ClipSpec(num_frames=4, sampling_rate=6, trained_fps=30, short_side=4, crop=4)
 RATES = [Fraction(5), Fraction(25), Fraction(30000, 1001), Fraction(60)]
@@ -24,7 +26,7 @@ def assembler(
     min_coverage: float = 0.0,
     live: bool = True,
     spec: ClipSpec = SPEC,
-    phase: float | None = None,
+    pace: Pace | None = None,
 ) -> WindowAssembler:
     return WindowAssembler(
         "cam",
@@ -33,7 +35,7 @@ def assembler(
         min_coverage=min_coverage,
         live=live,
         clock=ManualClock(),
-        phase=phase,
+        pace=pace,
     )
 
 
@@ -256,15 +258,16 @@ def test_windows_and_instants_that_show_one_frame_share_its_picture() -> None:
 @given(
     st.sampled_from(RATES),
     st.sampled_from([0.05, 0.2, 0.4, 1.0, 2.0]),
-    st.floats(0, 1, exclude_max=True),
+    st.integers(0, 63),
     st.floats(0, 50),
 )
 @settings(max_examples=60)
 def test_windows_of_a_phase_end_with_the_frame_that_comes_in_its_place_of_the_stride(
-    fps: Fraction, stride_s: float, phase: float, since_s: float
+    fps: Fraction, stride_s: float, seat: int, since_s: float
 ) -> None:
     plan = WindowPlan.of(SPEC, stride_s)
-    line = assembler(CountingConvert(), stride_s=stride_s, phase=phase)
+    pace = Pace(plan, seat)
+    line = assembler(CountingConvert(), stride_s=stride_s, pace=pace)
     frames = [frame(f.media_s, arrival_s=since_s + float(f.media_s or 0)) for f in steady(240, fps)]
     windows = push_all(line, frames)
     assert windows
@@ -272,13 +275,16 @@ def test_windows_of_a_phase_end_with_the_frame_that_comes_in_its_place_of_the_st
     assert windows[0].start_s * fps % 1 == 0, "the grid begins on a frame, so windows end on one"
     assert {b.start_s - a.start_s for a, b in pairwise(windows)} <= {plan.stride_s}
     for one in windows:
-        late = (since_s + float(one.end_s) - phase * float(plan.stride_s)) % float(plan.stride_s)
+        late = (since_s + float(one.end_s) - pace.phase * float(plan.stride_s)) % float(
+            plan.stride_s
+        )
         late = min(late, float(plan.stride_s) - late) if late > float(1 / fps) else late
         assert late <= float(1 / fps) + 1e-6
 
 
 def test_each_epoch_finds_its_phase_again() -> None:
-    line = assembler(CountingConvert(), stride_s=1.0, phase=0.25)
+    pace = Pace(WindowPlan.of(SPEC, 1.0), 3)
+    line = assembler(CountingConvert(), stride_s=1.0, pace=pace)
     for since_s in (0.0, 10.1):
         line.timeline.reconnected()
         ends = [
@@ -287,4 +293,87 @@ def test_each_epoch_finds_its_phase_again() -> None:
             for window in line.push(frame(f.media_s, arrival_s=since_s + float(f.media_s or 0)))
         ]
         assert len(ends) >= 3
-        assert all(end_s % 1 == pytest.approx(0.25, abs=0.04) for end_s in ends)
+        assert all(end_s % 1 == pytest.approx(pace.phase, abs=0.04) for end_s in ends)
+
+
+def live(count: int, fps: int = 25, *, behind_s: float = 0.0, first: int = 0) -> list[Frame]:
+    """Frames as `steady`, that come on time and are handled so late."""
+    return [replace(f, behind_s=behind_s) for f in steady(count, fps, first=first)]
+
+
+def test_a_stream_that_is_too_late_gives_up_what_is_under_way_and_says_so() -> None:
+    line = assembler(CountingConvert(), stride_s=0.2, pace=Pace(WindowPlan.of(SPEC, 0.2), 0))
+    before = [window for f in live(50) for window in line.step(f).windows]
+    assert [b.start_s - a.start_s for a, b in pairwise(before)] == [Fraction(1, 5)] * (
+        len(before) - 1
+    )
+    steps = [line.step(f) for f in live(5, behind_s=0.3, first=50)]
+    assert line.stats.windows_dropped["behind"] in (3, 4, 5)  # of 0.6 s, 0.2 s apart
+    assert not any(step.withdraws for step in steps)
+    after = [window for f in live(50, first=55) for window in line.step(f).windows]
+    # What had begun by then is gone, all that begins later is there: one delay is no trend.
+    assert after[0].start_s > Fraction(51, 25)
+    assert {b.start_s - a.start_s for a, b in pairwise(after)} == {Fraction(1, 5)}
+
+
+def test_a_stream_that_stays_late_widens_its_stride_and_needs_nothing_in_between() -> None:
+    plan = WindowPlan.of(SPEC, 0.2)
+    line = assembler(CountingConvert(), stride_s=0.2, pace=Pace(plan, 0))
+    steps = [line.step(f) for f in live(50)]
+    assert {step.stride_s for step in steps} == {0.2}
+    late = [line.step(f) for f in live(100, behind_s=0.1, first=50)]
+    stride_s = late[-1].stride_s
+    assert stride_s > 2
+    calm = [line.step(f) for f in live(400, first=150)]
+    windows = [window for step in calm for window in step.windows]
+    assert {window.stride_s for window in windows} == {stride_s}
+    starts_s = [float(window.start_s) for window in windows]
+    assert len(starts_s) >= 4
+    gaps_s = [b - a for a, b in pairwise(starts_s)]
+    assert gaps_s == pytest.approx([stride_s] * len(gaps_s))
+    # The decoder is told of the gaps: of a stride only the window's four instants are needed.
+    ticks = [Fraction(550 + i, 25) for i in range(round(stride_s * 25))]
+    assert sum(line.needs(tick, tick + Fraction(1, 25)) for tick in ticks) == 4
+    made = line.stats.windows + line.stats.windows_dropped["behind"]
+    assert made == pytest.approx(550 / 5, abs=0.6 * 5 + stride_s * 5)
+
+
+def test_up_to_the_widest_stride_set_nothing_counts_as_dropped() -> None:
+    pace = Pace(WindowPlan.of(SPEC, 0.2), 0, max_stride_s=40.0)
+    line = assembler(CountingConvert(), stride_s=0.2, pace=pace)
+    for f in live(2000, behind_s=0.1):
+        line.step(f)
+    assert line.stats.windows < 100
+    assert line.stats.windows_dropped["behind"] == 0
+
+
+def test_a_window_that_waits_too_long_for_the_network_is_to_be_withdrawn() -> None:
+    line = assembler(CountingConvert(), stride_s=0.2, pace=Pace(WindowPlan.of(SPEC, 0.2), 0))
+    steps = [line.step(f, waited_s=0.3) for f in live(10)]
+    assert [step.withdraws for step in steps] == [False] * 3 + [True] * 7
+    assert line.stats.windows_dropped["behind"] == 0
+
+
+@given(
+    st.sampled_from([0.05, 0.2, 0.4, 1.0]),
+    st.integers(0, 9),
+    st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.3]), st.integers(1, 100)), max_size=12),
+    st.integers(1, 50),
+)
+@settings(max_examples=60)
+def test_whatever_is_given_up_windows_hold_only_what_the_source_was_told_to_decode(
+    stride_s: float, seat: int, script: list[tuple[float, int]], gop: int
+) -> None:
+    plan = WindowPlan.of(SPEC, stride_s)
+    line = assembler(CountingConvert(), stride_s=stride_s, pace=Pace(plan, seat))
+    lateness = [behind_s for behind_s, count in script for _ in range(count)]
+    decoding, windows = True, 0
+    for number, behind_s in enumerate(lateness):
+        at = Fraction(number, 25)
+        if number % gop == 0:  # a group of pictures is decoded as a whole or not at all
+            decoding = line.needs(at, at + Fraction(gop, 25))
+        image = picture(number) if decoding else Undecoded(4, 4, 0, number, Fraction(1, 25))
+        step = line.step(Frame(image, at, float(at), float(at), behind_s=behind_s))
+        windows += len(step.windows)
+    assert line.stats.windows_dropped["undecoded"] == 0
+    assert line.stats.windows == windows

@@ -9,6 +9,7 @@ def test_a_streams_count_is_found_by_stream_and_reason() -> None:
         up=True,
         last_frame_utc_s=None,
         clock_offset_s=None,
+        stride_s=1.0,
         frames_decoded=9,
         frames_converted=8,
         decode_errors=0,

@@ -203,10 +203,21 @@ def test_windows_of_a_phase_end_in_its_place_of_each_stride_after_less_than_one_
     stride_s: float, frames: int, rate: int, arrival_s: float, phase: float
 ) -> None:
     plan = WindowPlan.of(spec(frames, rate), stride_s)
-    delay_s = plan.delay_s(arrival_s, phase)
+    number, delay_s = plan.first_window(arrival_s, phase)
     assert 0 <= delay_s < plan.stride_s
     first_end_s = Fraction(arrival_s) + delay_s + plan.span_s
-    assert first_end_s % plan.stride_s == Fraction(phase) * plan.stride_s
+    assert first_end_s == (number + Fraction(phase)) * plan.stride_s
+
+
+@given(strides, st.integers(2, 16), st.integers(1, 12), st.integers(0, 200), st.integers(1, 40))
+def test_the_starts_of_a_stretch_are_those_of_windows_that_reach_into_it(
+    stride_s: float, frames: int, rate: int, first: int, length: int
+) -> None:
+    plan = WindowPlan.of(spec(frames, rate), stride_s)
+    stretch = range(first, first + length)
+    every = range(0, first + length, plan.stride_steps)
+    reaching = [s for s in every if s + plan.span_steps >= first and s < stretch.stop]
+    assert list(plan.starts(first, stretch.stop)) == reaching
 
 
 @pytest.mark.parametrize("count", range(1, 65))
