@@ -118,3 +118,31 @@ def test_another_timeline_is_no_delay(step_s: int) -> None:
     lateness.behind_s(Fraction(10), 100.0)
     assert lateness.behind_s(Fraction(10 + step_s), 100.04) == 0
     assert lateness.behind_s(None, 100.08) == 0
+
+
+@pytest.mark.parametrize("stall_s", [0.5, 3.0])
+def test_what_a_stalled_network_brings_all_at_once_is_not_late_by_our_fault(stall_s: float) -> None:
+    lateness, asked_s = Lateness(), 0.0
+    for i in range(250):
+        due_s = i / 25
+        arrives_s = max(due_s, 5.0 + stall_s) if due_s >= 5.0 else due_s
+        now_s = max(asked_s, arrives_s)
+        lateness.waited(now_s - asked_s, now_s)
+        assert lateness.behind_s(Fraction(i, 25), now_s) == 0
+        asked_s = now_s + 0.004  # to decode it
+
+
+def test_a_decoder_that_cannot_keep_up_falls_behind_and_is_told_so_until_it_waits_again() -> None:
+    lateness, asked_s = Lateness(), 0.0
+    told: list[float] = []
+    true: list[float] = []
+    for i in range(1000):
+        due_s = i / 25
+        now_s = max(asked_s, due_s)
+        lateness.waited(now_s - asked_s, now_s)
+        told.append(lateness.behind_s(Fraction(i, 25), now_s))
+        true.append(now_s - due_s)
+        asked_s = now_s + (0.05 if 100 <= i < 200 else 0.004)
+    assert max(true) == pytest.approx(1.0, abs=0.05)
+    assert told[130:220] == pytest.approx(true[130:220])
+    assert max(told[:100] + told[260:]) == 0

@@ -9,6 +9,8 @@ _SPAN_S = 10.0
 _FEW = 20  # packets, of which a share says nothing
 _CLOCK_SPAN_S = 5.0
 _LATE_SPAN_S = 30.0
+_WAIT_SPAN_S = 1.0
+_IDLE = 0.2  # of the time spent waiting: whoever cannot keep up waits for nothing
 
 
 class PacketHealth:
@@ -71,12 +73,21 @@ class Lateness:
 
     The camera's clock is not ours, so what is known is only how much longer a frame was on its way
     than the quickest one of the last thirty seconds; a clock that drifts is forgiven by then.
+    Late are only those frames that lay here and were not fetched: of one that was waited for, the
+    network is to blame, and giving up windows would help nothing.
     """
 
     def __init__(self) -> None:
         # Arrivals and delays, both growing: the first is the least of its time.
         self._least: deque[tuple[float, float]] = deque()
         self._last_s: Fraction | None = None
+        self._waits: deque[tuple[float, float]] = deque()
+
+    def waited(self, seconds: float, now_s: float) -> None:
+        """Take note of how long the next packet had to be waited for."""
+        self._waits.append((now_s, seconds))
+        while self._waits[0][0] < now_s - _WAIT_SPAN_S:
+            self._waits.popleft()
 
     def behind_s(self, media_s: Fraction | None, now_s: float) -> float:
         """Seconds that a frame which is here now is late by; 0 where it has no time."""
@@ -91,4 +102,5 @@ class Lateness:
         self._least.append((now_s, delay_s))
         while self._least[0][0] < now_s - _LATE_SPAN_S:
             self._least.popleft()
-        return delay_s - self._least[0][1]
+        has_time = sum(seconds for _, seconds in self._waits) > _IDLE * _WAIT_SPAN_S
+        return 0.0 if has_time else delay_s - self._least[0][1]

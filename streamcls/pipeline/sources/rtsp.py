@@ -98,6 +98,7 @@ class RtspSource:
             monotonic_s, utc_s = self._clock.monotonic_s(), self._clock.utc_s()
             # FFmpeg answers an interrupted read with what its parser still held, and only the next
             # read, after as long again, with the error.
+            lateness.waited(monotonic_s - self._asked_s, monotonic_s)
             silent = monotonic_s - self._asked_s >= self._limits.read_timeout_s
             if silent:  # the picture held back would look like a camera that is well again
                 raise self._silent()
