@@ -167,7 +167,8 @@ class WindowAssembler:
         self._epoch_utc_s = first.arrival_utc_s
         number, wait_s = 0, Fraction(0)
         if self._pace:
-            number, wait_s = self._plan.first_window(first.arrival_monotonic_s, self._pace.phase)
+            due_s = first.arrival_monotonic_s - first.behind_s
+            number, wait_s = self._plan.first_window(due_s, self._pace.phase)
         # From a frame on, not from between two: what ends on a frame is known with it.
         self._grid_from_s = self.timeline.media_s + wait_s
         self._selection = Selection(self._plan, self._pace, number, self.stats.windows_dropped)
@@ -205,8 +206,11 @@ class WindowAssembler:
             return None
         self.stats.windows += 1
         start_s, end_s = self._grid.time_of(start), self._grid.time_of(end)
-        # The last instant passed this long before the frame that proves what showed at it.
-        since_end_s = float(self.timeline.media_s - end_s) if self._live else 0.0
+        since_end_s = 0.0
+        if self._live:
+            # The last instant passed this long before the frame that proves what showed at it was
+            # here, which is not when somebody came round to it.
+            since_end_s = float(self.timeline.media_s - end_s) + closing.behind_s
         if self._live:
             end_utc_s = closing.arrival_utc_s - since_end_s
         else:

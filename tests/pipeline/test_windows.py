@@ -230,6 +230,19 @@ def test_times_of_a_live_window_count_from_its_last_instant() -> None:
     assert window.end_utc_s == pytest.approx(1_700_000_100.6)
 
 
+def test_a_window_is_as_old_as_its_frames_though_they_are_handled_late() -> None:
+    line = assembler(CountingConvert())
+    frames = [replace(f, arrival_monotonic_s=f.arrival_monotonic_s + 2) for f in live(16)]
+    on_time, late = (
+        push_all(assembler(CountingConvert()), live(16)),
+        push_all(
+            line, [replace(f, arrival_utc_s=f.arrival_utc_s + 2, behind_s=2.0) for f in frames]
+        ),
+    )
+    assert late[0].arrival_monotonic_s == pytest.approx(on_time[0].arrival_monotonic_s)
+    assert late[0].end_utc_s == pytest.approx(on_time[0].end_utc_s)
+
+
 def test_a_file_played_fast_has_the_wall_time_of_its_content() -> None:
     frames = [frame(f.media_s, arrival_s=50.0) for f in steady(41)]
     windows = push_all(assembler(CountingConvert(), live=False), frames)
