@@ -13,6 +13,9 @@ Note: TypeAlias = Callable[[], None]
 
 _LOSSLESS_DEPTH = 2  # one window being classified, one ready: enough to keep the worker busy
 _OLD_S = 0.15
+# All in a batch wait for the last of it. A CPU gains nothing to speak of by it, and a GPU puts any
+# number of windows into so much time.
+_LONGEST_BATCH_S = 0.05
 
 
 class Backlog:
@@ -33,7 +36,9 @@ class Backlog:
         self._put_s: dict[str, float] = {}  # of the live windows that wait
         self._due_s: dict[str, float] = {}  # since when live streams wait for their turn
         self._taken_s: float | None = None  # when the worker took what it classifies
+        self._taken = 0  # windows
         self._batch_s = 0.0  # how long it took for what it had before
+        self._window_s = 0.0  # ... and for each window of that
         self._closed = False
 
     def put(self, window: Window, *, lossless: bool, cancelled: threading.Event) -> bool:
@@ -69,13 +74,18 @@ class Backlog:
     def take(self, max_items: int, timeout_s: float) -> list[Window | Note] | None:
         """Up to `max_items` items, one per waiting stream before a second of any.
 
+        Fewer where they would keep the worker for long, by how long the last ones did.
+
         Returns:
             An empty list after `timeout_s` without an item; None once closed and empty.
         """
         with self._changed:
             if self._taken_s is not None:
                 self._batch_s = self._clock.monotonic_s() - self._taken_s
-                self._taken_s = None
+                self._window_s = self._batch_s / self._taken
+                self._taken_s, self._taken = None, 0
+            if self._window_s:
+                max_items = min(max_items, max(1, int(_LONGEST_BATCH_S / self._window_s)))
             self._changed.wait_for(lambda: self._closed or any(self._waiting.values()), timeout_s)
             taken: list[Window | Note] = []
             noted: set[str] = set()
@@ -87,6 +97,7 @@ class Backlog:
                     self._waiting[stream] = self._waiting.pop(stream)
                     if isinstance(item, Window):
                         self._taken_s = self._clock.monotonic_s()
+                        self._taken += 1
                         self._put_s.pop(stream, None)
                         self._due_s.pop(stream, None)
                     else:

@@ -151,7 +151,7 @@ class Box:
         for window in self._batch:
             self.ages_s.append(self._busy_until_s - window.end_utc_s)
             self.served[int(window.stream)] += 1
-        taken = self.backlog.take(1, 0) or []
+        taken = self.backlog.take(8, 0) or []
         self._batch = [item for item in taken if isinstance(item, Window)]
         self._busy_until_s = now_s + self._cost_s / self.power(now_s) * len(self._batch)
 

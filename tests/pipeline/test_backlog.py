@@ -176,10 +176,24 @@ def test_within_one_slow_batch_nothing_grows_old() -> None:
     backlog.take(8, 0)
     clock.now_s += 0.5
     put(backlog, window("a"))
-    backlog.take(0, 0)
+    backlog.note("first", RUNNING.clear)  # which the worker takes at once
+    backlog.take(1, 0)
     clock.now_s += 0.9
     put(backlog, window("b"))
-    assert streams(backlog.take(8, 0)) == ["a", "b"]
+    assert [streams(backlog.take(1, 0)), streams(backlog.take(1, 0))] == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize(("window_s", "batch"), [(0.002, 8), (0.012, 4), (0.09, 1)])
+def test_a_batch_is_no_larger_than_the_worker_is_quick(window_s: float, batch: int) -> None:
+    clock = ManualClock()
+    backlog = Backlog(clock)
+    taken = 0
+    for _ in range(3):
+        for i in range(12):
+            put(backlog, window(str(i)))
+        taken = len(streams(backlog.take(8, 0)))
+        clock.now_s += taken * window_s
+    assert taken == batch
 
 
 @given(st.lists(st.sampled_from([0.2, 0.4, 1.0, 3.0]), min_size=2, max_size=9))
@@ -201,4 +215,4 @@ def test_under_overload_streams_have_equal_shares_or_all_they_want(strides: list
         clock.now_s += cost_s if taken else 0.01
     equal = max(served.values())
     for i, stride_s in enumerate(strides):
-        assert served[i] >= 0.75 * min(equal, seconds / stride_s) - 2
+        assert served[i] >= 0.6 * min(equal, seconds / stride_s) - 2
