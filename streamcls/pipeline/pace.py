@@ -15,20 +15,21 @@ _LATE_S = 0.08  # later than jitter makes it
 _TOO_LATE_S = 0.15  # what is under way by now is no longer worth its work
 _AT_ONCE_S = 0.1  # a frame or two, which may be late for any reason, are not a trend
 _LASTING_S = 1.0  # for so long may a machine that has power to spare catch up
+_IN_VAIN_S = 30.0  # late for so long, giving up has not helped: not all sources can leave out
 _REMEMBERED_S = 30.0  # a single delay in this time costs what is under way, and no more
 _STEP_S = 1.5
 _SLOWEST_S = 30.0  # a stream is never looked at more seldom, unless its own stride is longer
 _SETTLING_S = 5.0
-# Of 7 s it is back at 1 s after 105 s of calm: as slow in the first seconds, where it might be late
-# again, as it can be fast after a minute.
-_NARROWING = 5e-6
+# Of 7 s it is back at 1 s after 84 s of calm: as slow in the first seconds, where it might be late
+# again, as it can be fast after a minute. d(stride)/dt = -_NARROWING * stride * calm_s ** 2
+_NARROWING = 1e-5
 
 
 class Pace:
     """One live stream's pace, by windows that are numbered on the clock of arrivals.
 
     Attributes:
-        phase: where in each stride its windows end; see `WindowPlan.delay_s`.
+        phase: where in each stride its windows end; see `WindowPlan.first_window`.
     """
 
     def __init__(self, plan: WindowPlan, seat: int, max_stride_s: float | None = None) -> None:
@@ -81,7 +82,7 @@ class Pace:
         if self._late_since_s is None:
             self._late_since_s = now_s
         late_for_s = now_s - self._late_since_s
-        too_late = self.is_too_late(late_s) and late_for_s >= _AT_ONCE_S
+        too_late = self.is_too_late(late_s) and _AT_ONCE_S <= late_for_s < _IN_VAIN_S
         self._calm_since_s = max(now_s, self._heard_until_s)
         if (too_late or late_for_s >= _LASTING_S) and now_s >= self._heard_until_s:
             self._widen(now_s)

@@ -88,6 +88,14 @@ def test_a_little_late_for_long_widens_the_stride_and_gives_up_nothing_under_way
     assert one.multiple > 1
 
 
+def test_where_giving_up_does_not_help_what_comes_late_is_taken_late() -> None:
+    one = pace()
+    assert late(one, 5.0, 0.0, 25.0) > 0
+    late(one, 5.0, 25.0, 10.0)
+    assert late(one, 5.0, 35.0, 60.0) == 0
+    assert one.stride_s == 30.0
+
+
 def test_after_a_long_absence_a_stream_begins_at_its_full_rate() -> None:
     one = overloaded()
     one.note(0.0, 100.0)
