@@ -14,7 +14,6 @@ cached       ours, once all frames are in the cache on disk
 """
 
 import argparse
-import importlib.abc
 import logging
 import statistics
 import sys
@@ -23,13 +22,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
-from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import av
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -43,59 +39,15 @@ from streamcls.finetune.data.checking import Video, check
 from streamcls.finetune.loading import TrainingClips, Visits, flatten, init_worker, read_video
 from streamcls.models.zoo import ZOO
 from streamcls.transforms.clip import clip_batch
+from tests.benchmarks.films import FPS, film
+from tests.benchmarks.theirs import let_pytorchvideo_import, pixels, subsampled
 
 SPEC = ZOO["x3d_s"].clip_spec
 SIZES = {"1080p": (1920, 1080, 8.0, 1), "720p": (1280, 720, 8.0, 2), "340x256": (340, 256, 4.0, 8)}
 """Width, height, how many times faster than theirs it must be, and clips for one of 1080p's."""
 
-_PHOTO = Path(__file__).parent.parent / "data" / "photos" / "aitzgorri.jpg"
-_FPS = 30
 # So that the clip's frames, 0.2 s apart, are those that uniform subsampling picks of 73.
-_DURATION_S = float(SPEC.span_s) + 1 / _FPS
-
-
-def film(path: Path, width: int, height: int, *, seconds: int, keyframes_s: float) -> Path:
-    """A view that wanders over a photograph, with a box that moves, as cameras encode it."""
-    photo = np.asarray(cv2.imread(str(_PHOTO)), np.uint8)[:, :, ::-1]
-    size = (round(width * 1.4), round(height * 1.4))
-    ground = np.asarray(cv2.resize(photo, size), np.uint8)
-    options = {"preset": "veryfast", "crf": "23"}
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=_FPS, options=options)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.gop_size = round(keyframes_s * _FPS)
-        for n in range(seconds * _FPS):
-            left = round(width * 0.2 * (1 + np.sin(n / 47)))
-            top = round(height * 0.2 * (1 + np.cos(n / 61)))
-            picture = ground[top : top + height, left : left + width].copy()
-            x = n * 7 % (width - width // 8)
-            picture[height // 3 : height // 2, x : x + width // 8] = (200, 60, 30)
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
-
-
-class _Torchvision(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """A stand-in: pytorchvideo's data package imports it, and nothing of it is used here."""
-
-    def find_spec(self, fullname: str, *_: Any) -> ModuleSpec | None:
-        ours = fullname.partition(".")[0] == "torchvision"
-        return ModuleSpec(fullname, self, is_package=True) if ours else None
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        module = ModuleType(spec.name)
-        vars(module)["__getattr__"] = self._anything
-        return module
-
-    @staticmethod
-    def _anything(name: str) -> type:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return type(name, (), {})
-
-    def exec_module(self, module: ModuleType) -> None:
-        """There is nothing in it."""
+_DURATION_S = float(SPEC.span_s) + 1 / FPS
 
 
 def theirs(videos: tuple[Video, ...], workers: int) -> Iterable[Tensor]:
@@ -121,21 +73,7 @@ def theirs(videos: tuple[Video, ...], workers: int) -> Iterable[Tensor]:
 
 class _Theirs:
     def __call__(self, sample: dict[str, Any]) -> Tensor:
-        return their_pixels(sample["video"], subsample=True)
-
-
-def their_pixels(video: Tensor, *, subsample: bool) -> Tensor:
-    """pytorchvideo's transforms: (3, time, height, width), 0 to 255, to a normalised clip."""
-    from pytorchvideo.transforms.functional import short_side_scale, uniform_temporal_subsample
-
-    if subsample:
-        video = uniform_temporal_subsample(video, SPEC.num_frames)
-    small = short_side_scale(video / 255, SPEC.short_side)
-    top, left = ((side - SPEC.crop) // 2 for side in small.shape[-2:])
-    square = small[..., top : top + SPEC.crop, left : left + SPEC.crop]
-    mean, std = (torch.tensor(value).view(3, 1, 1, 1) for value in (SPEC.mean, SPEC.std))
-    normalised: Tensor = (square - mean) / std
-    return normalised
+        return pixels(subsampled(sample["video"], SPEC), SPEC)
 
 
 def ours(
@@ -175,7 +113,7 @@ def same_pixels(video: Video) -> Tensor:
     """The frames our reader picks, by their arithmetic."""
     frames = reader.read_frames(video.record.path, video.start_s, SPEC, first_s=_first_s(video))
     full = np.stack([frame.to_rgb().to_ndarray() for frame in frames])
-    return their_pixels(torch.from_numpy(full).permute(3, 0, 1, 2).float(), subsample=False)
+    return pixels(torch.from_numpy(full).permute(3, 0, 1, 2).float(), SPEC)
 
 
 def decoding(video: Video) -> int:
@@ -215,10 +153,10 @@ def clips_of(path: Path, count: int) -> tuple[Video, ...]:
     records = [Record(path, (label,)) for label in ("a", "b")]
     video = check(VideoData.of(records, records)).train[0]
     chance = torch.Generator().manual_seed(0)
-    last = int((video.length_s - Fraction(_DURATION_S)) * _FPS)
+    last = int((video.length_s - Fraction(_DURATION_S)) * FPS)
     places = torch.randint(last, (count,), generator=chance).tolist()
     return tuple(
-        replace(video, start_s=Fraction(place, _FPS), length_s=SPEC.span_s) for place in places
+        replace(video, start_s=Fraction(place, FPS), length_s=SPEC.span_s) for place in places
     )
 
 
@@ -258,7 +196,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)  # one film is training and validation here
-    sys.meta_path.append(_Torchvision())
+    let_pytorchvideo_import()
     print(
         f"X3D-S clips of {given.seconds} s files, H.264, a keyframe every {given.keyframes:.3g} s,"
         f" {given.workers} loader processes; medians of {given.pairs} rounds"
