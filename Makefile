@@ -10,7 +10,7 @@ PINS := --constraint constraints.txt
 
 PHOTOS := tests/data/photos
 
-.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery check-network fuzz soak bench bench-delivery bench-isolation bench-loading bench-learning bench-gpu bench-reuse check-resume camera-motion sample install install-service uninstall-service clean
+.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery check-network fuzz soak bench bench-delivery bench-isolation bench-loading bench-learning bench-gpu bench-reuse bench-fast check-resume camera-motion sample install install-service uninstall-service clean
 
 demo: $(VENV)/.installed
 	$(BIN)/streamcls demo
@@ -80,6 +80,12 @@ bench-gpu: $(VENV)/.installed-dev
 bench-reuse: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.benchmarks.reuse
 	$(BIN)/python -m tests.benchmarks.reuse --network c2d_r50
+
+# Capacity, cameras, floor, stages, memory and a plot, as JSON in OUT. ROBOFLOW: a Python with its
+# package `inference`. Each also runs alone: python -m tests.benchmarks.capacity --help
+bench-fast: FAST_OUT = $(if $(filter soak,$(OUT)),fast,$(OUT))
+bench-fast: $(VENV)/.installed-soak
+	$(BIN)/python -m tests.benchmarks.fast --out $(FAST_OUT) $(if $(ROBOFLOW),--roboflow $(ROBOFLOW))
 
 # What finetuning learns from real footage, against one frame of each clip. Needs apt-get; minutes.
 bench-learning: $(VENV)/.installed-dev
