@@ -6,14 +6,14 @@ import numpy as np
 
 from streamcls.frames import RgbImage
 
-_TOLERANCE = 3  # of 255
+_TOLERANCE = 4  # of 255
 
 
 class StillPicture:
     """How long the picture has not changed.
 
     A living scene has noise, light and mostly a clock in it: none keeps each pixel of its small
-    picture within 3/255 for long. A camera that sends one picture again and again does, and so
+    picture within 4/255 for long. A camera that sends one picture again and again does, and so
     does one that encodes it anew with bits to spare. At a few Mbit/s its keyframes move pixels by
     6 to 18, as they do those of a quiet scene: the two cannot be told apart, and it is not frozen.
     """
