@@ -128,10 +128,11 @@ def test_clips_side_by_side_score_as_alone_and_in_their_order(
     before = torch.get_num_threads()
     use_threads(threads)
     try:
-        backend = openvino_backend(model, cache, "f32")
-        backend.warm_up([1, count])
-        alone = np.concatenate([backend.scores([clip]) for clip in clips(count)])
-        np.testing.assert_allclose(backend.scores(clips(count)), alone, atol=1e-6)
+        for _ in ("converted", "from the cache"):
+            backend = openvino_backend(model, cache, "f32")
+            backend.warm_up([1, count])
+            alone = np.concatenate([backend.scores([clip]) for clip in clips(count)])
+            np.testing.assert_allclose(backend.scores(clips(count)), alone, atol=1e-6)
     finally:
         use_threads(before)
 
@@ -146,6 +147,14 @@ def test_a_second_start_converts_nothing(
 
     monkeypatch.setattr(module, "portable", converts)
     np.testing.assert_array_equal(openvino_backend(model, cache, "f32").scores(clips(2)), first)
+
+
+def test_what_was_kept_and_cannot_be_loaded_is_converted_again(
+    model: LoadedModel, cache: NetworkCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "read", lambda made_from: b"of another version")
+    scores = openvino_backend(model, cache, "f32").scores(clips(1))
+    np.testing.assert_allclose(scores, TorchBackend(model).scores(clips(1)), atol=1e-5)
 
 
 def test_without_a_place_to_keep_it_each_start_converts(

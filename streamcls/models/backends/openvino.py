@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache as once
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import torch
@@ -21,6 +21,9 @@ from streamcls.models.backends.machine import computes_bf16, cpu_flags
 from streamcls.models.backends.portable import example, portable
 from streamcls.models.backends.reuse import ReuseBackend, split_of
 from streamcls.models.bundle import LoadedModel
+from streamcls.models.manifest import one_line
+
+log = logging.getLogger("streamcls")
 
 Precision = Literal["f32", "bf16"]
 
@@ -106,8 +109,8 @@ class _Network:
             "ENABLE_CPU_PINNING": False,
         }
         self._streams = min(threads, _MOST_STREAMS)
-        settings = {**self._settings, "NUM_STREAMS": 1}
-        self.compiled = _compiled(source, example, cache, settings)
+        self._compiled_for = partial(_compiled, source, example, cache)
+        self.compiled = self._compiled_for({**self._settings, "NUM_STREAMS": 1})
         self._request = self.compiled.create_infer_request()
 
     def __call__(self, pixels: Tensor) -> Tensor:
@@ -132,8 +135,7 @@ class _Network:
     @cached_property
     def _requests(self) -> list[Any]:
         """One for each stream; where clips come one by one, they are never made."""
-        settings = {**self._settings, "NUM_STREAMS": self._streams}
-        compiled = _core().import_model(io.BytesIO(_exported(self.compiled)), "CPU", settings)
+        compiled = self._compiled_for({**self._settings, "NUM_STREAMS": self._streams})
         return [compiled.create_infer_request() for _ in range(self._streams)]
 
 
@@ -148,20 +150,19 @@ def _compiled(
     """The network, compiled for single clips, or taken from the cache."""
     openvino, core = _openvino(), _core()
     if kept := cache.read(source.origin):
-        return core.import_model(io.BytesIO(kept), "CPU", settings)
+        try:
+            return core.import_model(io.BytesIO(kept), "CPU", settings)
+        except RuntimeError as error:
+            log.warning("a kept network cannot be loaded, so is converted: %s", one_line(error))
     with _quiet(), torch.inference_mode():
         traced = torch.jit.trace(source.make(), example, check_trace=False)  # type: ignore[no-untyped-call]
         converted = openvino.convert_model(traced, example_input=example)
     converted.reshape(list(example.shape))
     compiled = core.compile_model(converted, "CPU", settings)
-    cache.write(_exported(compiled), source.origin)
-    return compiled
-
-
-def _exported(compiled: Any) -> bytes:
     stream = io.BytesIO()
-    compiled.export_model(stream)
-    return stream.getvalue()
+    compiled.export_model(stream)  # which one that was imported does wrongly
+    cache.write(stream.getvalue(), source.origin)
+    return compiled
 
 
 def _openvino() -> Any:
