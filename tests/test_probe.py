@@ -81,8 +81,8 @@ def test_two_files_can_be_compared_without_a_daemon(tmp_path: Path) -> None:
     result = check(str(new), "--against", str(old))
     assert result.returncode == 0, result.stderr
     itself = check(str(new), "--against", str(new))
-    assert itself.stdout.splitlines()[2:] == ["  change nothing"]
-    assert result.stdout.splitlines()[1:] == [
+    assert itself.stdout.splitlines()[3:] == ["  change nothing"]
+    assert result.stdout.splitlines()[2:] == [
         f"a reload from {old} would:",
         "  add side",
         "  remove back",
