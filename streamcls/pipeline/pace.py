@@ -74,6 +74,8 @@ class Pace:
         Returns:
             Whether what is late is to be given up.
         """
+        if self._seen_s is None:  # opening many streams at once makes all of them late, and passes
+            self._heard_until_s = now_s + _SETTLING_S
         since_s, self._seen_s = now_s - (self._seen_s or now_s), now_s
         if late_s <= _LATE_S:
             self._late_since_s = None

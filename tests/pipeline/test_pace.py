@@ -74,6 +74,14 @@ def test_one_delay_costs_what_is_under_way_and_leaves_the_pace_as_it_was() -> No
     assert one.multiple == 1
 
 
+def test_a_stream_that_begins_late_keeps_its_rate() -> None:
+    one = pace()
+    late(one, 0.6, 0.0, 4.0)
+    late(one, 0.0, 4.0, 1.0)
+    late(one, 0.6, 10.0, 0.2)
+    assert one.multiple == 1
+
+
 def test_a_single_late_frame_is_nothing() -> None:
     one = pace()
     for second in range(20):

@@ -332,12 +332,12 @@ def test_a_stream_that_is_too_late_gives_up_what_is_under_way_and_says_so() -> N
 def test_a_stream_that_stays_late_widens_its_stride_and_needs_nothing_in_between() -> None:
     plan = WindowPlan.of(SPEC, 0.2)
     line = assembler(CountingConvert(), stride_s=0.2, pace=Pace(plan, 0))
-    steps = [line.step(f) for f in live(50)]
+    steps = [line.step(f) for f in live(150)]
     assert {step.stride_s for step in steps} == {0.2}
-    late = [line.step(f) for f in live(100, behind_s=0.1, first=50)]
+    late = [line.step(f) for f in live(100, behind_s=0.1, first=150)]
     stride_s = late[-1].stride_s
     assert stride_s > 2
-    calm = [line.step(f) for f in live(400, first=150)]
+    calm = [line.step(f) for f in live(400, first=250)]
     windows = [window for step in calm for window in step.windows]
     assert {window.stride_s for window in windows} == {stride_s}
     starts_s = [float(window.start_s) for window in windows]
@@ -345,10 +345,10 @@ def test_a_stream_that_stays_late_widens_its_stride_and_needs_nothing_in_between
     gaps_s = [b - a for a, b in pairwise(starts_s)]
     assert gaps_s == pytest.approx([stride_s] * len(gaps_s))
     # The decoder is told of the gaps: of a stride only the window's four instants are needed.
-    ticks = [Fraction(550 + i, 25) for i in range(round(stride_s * 25))]
+    ticks = [Fraction(650 + i, 25) for i in range(round(stride_s * 25))]
     assert sum(line.needs(tick, tick + Fraction(1, 25)) for tick in ticks) == 4
     made = line.stats.windows + line.stats.windows_dropped["behind"]
-    assert made == pytest.approx(550 / 5, abs=0.6 * 5 + stride_s * 5)
+    assert made == pytest.approx(650 / 5, abs=0.6 * 5 + stride_s * 5)
 
 
 def test_up_to_the_widest_stride_set_nothing_counts_as_dropped() -> None:
