@@ -11,18 +11,18 @@ import math
 
 from streamcls.transforms.grid import WindowPlan, phase_of
 
-_LATE_S = 0.08  # later than jitter makes it
-_TOO_LATE_S = 0.15  # what is under way by now is no longer worth its work
-_AT_ONCE_S = 0.1  # a frame or two, which may be late for any reason, are not a trend
-_LASTING_S = 1.0  # for so long may a machine that has power to spare catch up
+_LATE_S = 0.15  # later than jitter makes it
+_TOO_LATE_S = 0.4  # what is under way by now is no longer worth its work
+_AT_ONCE_S = 0.3  # a few frames, which may be late for any reason, are not a trend
+_LASTING_S = 3.0  # for so long may a machine that has power to spare catch up
 _IN_VAIN_S = 30.0  # late for so long, giving up has not helped: not all sources can leave out
 _REMEMBERED_S = 30.0  # a single delay in this time costs what is under way, and no more
 _STEP_S = 1.5
 _SLOWEST_S = 30.0  # a stream is never looked at more seldom, unless its own stride is longer
 _SETTLING_S = 5.0
-# Of 7 s it is back at 1 s after 84 s of calm: as slow in the first seconds, where it might be late
-# again, as it can be fast after a minute. d(stride)/dt = -_NARROWING * stride * calm_s ** 2
-_NARROWING = 1e-5
+# Of 7 s it is back at 1 s after 66 s of calm: slow in the first seconds, where it might be late
+# again, fast after that. d(stride)/dt = -_NARROWING * stride * calm_s ** 2
+_NARROWING = 2e-5
 
 
 class Pace:

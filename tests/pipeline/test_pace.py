@@ -68,9 +68,10 @@ def test_up_to_the_widest_stride_agreed_on_no_window_is_owed(seat: int, widest_s
 
 def test_one_delay_costs_what_is_under_way_and_leaves_the_pace_as_it_was() -> None:
     one = pace()
-    assert late(one, 0.3, 0.0, 0.4) > 0
-    late(one, 0.0, 0.4, 60.0)
-    assert late(one, 0.3, 61.0, 0.4) > 0
+    late(one, 0.0, 0.0, 10.0)
+    assert late(one, 0.6, 10.0, 0.6) > 0
+    late(one, 0.0, 10.6, 60.0)
+    assert late(one, 0.6, 71.0, 0.6) > 0
     assert one.multiple == 1
 
 
@@ -78,7 +79,7 @@ def test_a_stream_that_begins_late_keeps_its_rate() -> None:
     one = pace()
     late(one, 0.6, 0.0, 4.0)
     late(one, 0.0, 4.0, 1.0)
-    late(one, 0.6, 10.0, 0.2)
+    late(one, 0.6, 10.0, 0.4)
     assert one.multiple == 1
 
 
@@ -92,7 +93,7 @@ def test_a_single_late_frame_is_nothing() -> None:
 
 def test_a_little_late_for_long_widens_the_stride_and_gives_up_nothing_under_way() -> None:
     one = pace()
-    assert late(one, 0.1, 0.0, 10.0) == 0
+    assert late(one, 0.2, 0.0, 20.0) == 0
     assert one.multiple > 1
 
 
@@ -153,8 +154,8 @@ def test_at_twice_the_capacity_windows_are_fresh_and_losses_shared(
     box = Box(many, window_cost_s=window_cost_s)
     box.run(60)
     box.run(180)
-    assert p99(box.ages_s) < 0.15 + 4 * window_cost_s
-    assert fairness(box.served) > 0.88
+    assert p99(box.ages_s) < 0.4 + 4 * window_cost_s
+    assert fairness(box.served) > 0.8
     assert min(box.served) >= 1
     counted = [c.lost + sum(box.backlog.dropped(str(c.seat)).values()) for c in box.cameras]
     for camera, given_up in zip(box.cameras, counted, strict=True):
