@@ -7,7 +7,8 @@ The same files, windows, network and cores, one run, the ways in turn; medians o
 line      the daemon, with a subscriber, on all files at once at `pace = "fastest"`
 plain     PyAV, every frame to full RGB, pytorchvideo's own transforms, eager torch: a process a
           core with one thread each, among which the files are shared
-roboflow  its InferencePipeline on all files at once, with a handler that does as `plain`
+lean      the same, but only the frames that subsampling picks are stacked
+roboflow  its InferencePipeline on all files at once, with a handler that does as `lean`
 
 Start-up, loading and warming up are not measured, of none. `top-1` is the share of windows whose
 best label is that of eager torch on the same pixels, `diff` the largest difference of one of the
@@ -59,11 +60,11 @@ def line(films: Sequence[Film], model: Path, spec: ClipSpec, stride: float, toml
     return Run(seconds / played.wall_s, seconds / played.cpu_s, scores, played.backend)
 
 
-def plain(films: Sequence[Film], model: Path, stride: float) -> Run:
+def plain(films: Sequence[Film], model: Path, stride: float, way: str) -> Run:
     """A process a core, each with its share of the files."""
     cores = min(len(os.sched_getaffinity(0)), len(films))
     shares = [list(range(len(films)))[core::cores] for core in range(cores)]
-    return _others("plain", shares, films, [str(model), str(stride), "1"], sys.executable)
+    return _others("plain", shares, films, [str(model), str(stride), "1", way], sys.executable)
 
 
 def roboflow(films: Sequence[Film], model: Path, stride: float, python: str) -> Run:
@@ -159,7 +160,8 @@ def measure(
     """All ways at one stride: a row of the table, and its bars."""
     ways: dict[str, Callable[[], Run]] = {
         "line": lambda: line(films, model, spec, stride, toml),
-        "plain": lambda: plain(films, model, stride),
+        "plain": lambda: plain(films, model, stride, "plain"),
+        "lean": lambda: plain(films, model, stride, "lean"),
     }
     if roboflow_python and stride in ROBOFLOW_BARS:
         ways["roboflow"] = lambda: roboflow(films, model, stride, roboflow_python)
@@ -169,6 +171,7 @@ def measure(
     row: dict[str, Any] = {"backend": found["line"][0].backend}
     row |= {f"{name} s/s": statistics.median(each) for name, each in rates.items()}
     row["over plain"] = gain
+    row["over lean"] = ratio(rates["line"], rates["lean"])
     per_cpu_s = {name: [run.per_cpu_s for run in runs] for name, runs in found.items()}
     row["by CPU"] = ratio(per_cpu_s["line"], per_cpu_s["plain"])
     of = f"{films[0].name}, stride {stride:g} s"

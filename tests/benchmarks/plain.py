@@ -1,6 +1,6 @@
 """The plain loop as a process: PyAV, every frame to RGB, pytorchvideo's functions, eager torch.
 
-    python -m tests.benchmarks.plain MODEL STRIDE_S THREADS VIDEO...
+    python -m tests.benchmarks.plain MODEL STRIDE_S THREADS plain|lean VIDEO...
 
 Says `ready`, waits for a line, plays the videos one after another, and prints what came of it as
 JSON: for each video its windows, each with its end and its scores.
@@ -29,11 +29,11 @@ def play(path: Path, windows: PlainWindows, threads: int) -> None:
 
 def main() -> None:
     """Load, wait, play."""
-    model_path, stride, threads, *videos = sys.argv[1:]
+    model_path, stride, threads, way, *videos = sys.argv[1:]
     torch.set_num_threads(int(threads))
     let_pytorchvideo_import()
     model = load_bundle(model_path)
-    all_windows = [PlainWindows(model, float(stride), 30) for _ in videos]
+    all_windows = [PlainWindows(model, float(stride), 30, lean=way == "lean") for _ in videos]
     print("ready", flush=True)
     sys.stdin.readline()
     for video, windows in zip(videos, all_windows, strict=True):

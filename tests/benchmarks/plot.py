@@ -15,7 +15,7 @@ import typer
 from streamcls.errors import MissingExtra
 from tests.benchmarks.cameras import MAX_AGE_MS
 
-_WAYS = {"line": "tab:blue", "plain": "tab:gray", "roboflow": "tab:purple"}
+_WAYS = {"line": "tab:blue", "plain": "tab:gray", "lean": "tab:olive", "roboflow": "tab:purple"}
 
 
 def draw(path: Path, capacity: dict[str, Any] | None, cameras: dict[str, Any] | None) -> None:

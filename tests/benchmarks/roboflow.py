@@ -2,8 +2,8 @@
 
     PYTHON -m tests.benchmarks.roboflow MODEL STRIDE_S THREADS VIDEO...
 
-As `plain`, but all videos at once, as the pipeline does it; decoding and threads are the
-pipeline's. PYTHON is one that has the package `inference`.
+As the lean plain loop, but all videos at once, as the pipeline does it; decoding and threads are
+the pipeline's. PYTHON is one that has the package `inference`.
 """
 
 import importlib
@@ -28,7 +28,7 @@ def main() -> None:
     let_pytorchvideo_import()
     model = load_bundle(model_path)
     windows: defaultdict[int, PlainWindows] = defaultdict(
-        lambda: PlainWindows(model, float(stride), 30)
+        lambda: PlainWindows(model, float(stride), 30, lean=True)
     )
 
     def on_frames(frames: list[Any]) -> list[None]:

@@ -44,11 +44,13 @@ def pixels(video: Tensor, spec: ClipSpec) -> Tensor:
 class PlainWindows:
     """The plain way to classify a stream: the last frames as they are, and a network on them.
 
-    Only the frames that subsampling picks are stacked and scaled: the plain way at its best.
+    pytorchvideo's subsampling takes a window's frames as one tensor. `lean`: only those that it
+    picks are stacked, which is the plain way at its best.
     """
 
-    def __init__(self, model: LoadedModel, stride_s: float, fps: float) -> None:
+    def __init__(self, model: LoadedModel, stride_s: float, fps: float, *, lean: bool) -> None:
         self._model = model
+        self._lean = lean
         self._spec = model.clip_spec
         self._fps = fps
         self._length = round(float(self._spec.span_s) * fps) + 1
@@ -69,8 +71,11 @@ class PlainWindows:
 
     @torch.inference_mode()
     def _classify(self) -> list[float]:
-        clip = torch.stack([self._frames[place] for place in self._picked])
-        batch = pixels(clip.permute(3, 0, 1, 2).float(), self._spec)[None]
+        if self._lean:
+            clip = torch.stack([self._frames[place] for place in self._picked]).permute(3, 0, 1, 2)
+        else:
+            clip = subsampled(torch.stack([*self._frames]).permute(3, 0, 1, 2), self._spec)
+        batch = pixels(clip.float(), self._spec)[None]
         scores: list[float] = self._model.network(batch).softmax(1)[0].tolist()
         return [round(score, 5) for score in scores]
 
