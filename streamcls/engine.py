@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from streamcls.config import ModelSettings, WindowSettings
 from streamcls.models.backends import Backend, choose, resolve_device
 from streamcls.models.bundle import LoadedModel, load_bundle
+from streamcls.threads import thread_named
 
 log = logging.getLogger("streamcls")
 
@@ -35,9 +36,10 @@ class Engine:
             ModelError: as `load_bundle` and `choose`.
             MissingExtra: as `choose`.
         """
-        model = load_bundle(settings.path, resolve_device(settings.device))
         stride_s = stride_s or WindowSettings().stride_s
-        chosen = choose(model, settings.backend, stride_s=stride_s)
+        with thread_named("model"):
+            model = load_bundle(settings.path, resolve_device(settings.device))
+            chosen = choose(model, settings.backend, stride_s=stride_s)
         return cls(model, chosen.backend, chosen.why)
 
     def warm_up(self, settings: ModelSettings, streams: int) -> None:
@@ -47,4 +49,5 @@ class Engine:
         """
         log.info("backend %s", self.why or self.backend.name)
         # Never a larger batch than there are streams to fill it.
-        self.backend.warm_up(sorted({1, min(settings.max_batch, max(1, streams))}))
+        with thread_named("model"):
+            self.backend.warm_up(sorted({1, min(settings.max_batch, max(1, streams))}))

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "streamcls"
 
 # From the floor up; a room imports from its own floor or from below.
 FLOORS: list[set[str]] = [
-    {"errors", "clock", "urls", "endpoints"},
+    {"errors", "clock", "urls", "endpoints", "threads"},
     {"config", "frames", "events"},
     {"protocol", "wire_schema", "keys", "transforms"},
     {"history"},

@@ -13,6 +13,7 @@ from streamcls.events import State, StatusData, utc
 from streamcls.pipeline.opening import OpeningTurns, Turn, backoff_s
 from streamcls.pipeline.priority import give_way
 from streamcls.pipeline.source import CaptureStats, Item, Source
+from streamcls.threads import name_thread
 from streamcls.urls import redact
 
 _HEALTHY_S = 30.0  # frames for so long and the next failure counts as the first
@@ -130,6 +131,7 @@ class Capture(Generic[Item]):
                 self._enter("stale", reason="no_frames", detail=f"no frame for {silent_s:.0f} s")
 
     def _run(self) -> None:
+        name_thread(f"capture-{self._stream}")
         give_way()  # and with it the process of an isolated source
         try:
             self._serve()

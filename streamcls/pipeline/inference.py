@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from streamcls.clock import Clock
 from streamcls.frames import Prediction, RgbClip, Window
+from streamcls.threads import name_thread
 
 Item: TypeAlias = Window | Callable[[], None]
 """What waits: a window, or a note to be called when those before it are reported."""
@@ -94,6 +95,7 @@ class InferenceWorker:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        name_thread("inference")
         begun: list[Callable[[], None]] = []  # what finishes the batch that is under way
         try:
             while (items := self._take(idle=not begun)) is not None or begun:

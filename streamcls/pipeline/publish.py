@@ -10,6 +10,7 @@ import zmq
 
 from streamcls.clock import Clock
 from streamcls.events import Encoded, Payload, Writer, kind_of, utc
+from streamcls.threads import name_thread
 
 Payloads = Callable[[], Iterable[Payload]]
 """Called on the publishing thread when its turn has come; gives what to send."""
@@ -113,6 +114,7 @@ class Publisher:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        name_thread("publish")
         try:
             self._serve()
         except Exception as error:  # of the socket, without which there is nothing to go on with
