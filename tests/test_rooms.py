@@ -47,7 +47,7 @@ LIBRARIES = {
     "zmq": {"pipeline/publish", "pipeline/replay", "pipeline/door", "pipeline/census"}
     | {"client", "keys"},
     "sqlite3": {"history"},
-    "prometheus_client": {"observe/metrics"},
+    "prometheus_client": {"observe/metrics", "observe/samples"},
     "av": {"pipeline/sources", "probe", "finetune/clips", "finetune/camera_motion"}
     | {"offline/annotate"},
     "cv2": {"transforms/pixels", "pipeline/sources", "finetune", "offline/annotate"},

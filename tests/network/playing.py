@@ -12,12 +12,12 @@ from pathlib import Path
 
 from streamcls.client import Gap, Silence, Subscriber
 from streamcls.events import PredictionData, StatusData
+from streamcls.observe.samples import samples_in
 from tests.models.small import SPEC, write_small
 from tests.network.line import Conditions
 from tests.network.links import Link, link
 from tests.network.namespaces import Namespace, namespace
 from tests.serving import PATIENCE_S, free_port, stream
-from tests.soak.watching import samples_in
 
 LOCAL = "local"  # the sibling: a camera on the daemon's own machine
 CUT = "cut"  # the camera whose link is cut

@@ -20,13 +20,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from streamcls.client import Subscriber
+from streamcls.observe.samples import scrape
 from tests.faults.camera import serve
 from tests.models.small import SPEC, write_small
 from tests.serving import free_port
 from tests.soak import streams
 from tests.soak.plot import draw
 from tests.soak.verdicts import Verdict, flat, lossless, no_drift, no_leak
-from tests.soak.watching import Listener, Sample, metrics, sample
+from tests.soak.watching import Listener, Sample, sample
 
 _SAMPLE_S = 5.0
 _RELOAD_S = 30.0
@@ -75,7 +76,7 @@ class Soak:
             try:
                 while True:
                     try:
-                        metrics(self.url)
+                        scrape(self.url)
                         break
                     except OSError:
                         assert process.poll() is None, self.log.read_text()
@@ -182,7 +183,7 @@ def main() -> int:
         soak.write(visitor=False)
         with soak.daemon() as process:
             listener = soak.watch(process, options.minutes)
-            found = metrics(soak.url)
+            found = scrape(soak.url)
             verdicts = soak.verdicts(listener, found)
             verdicts.append(_ended(process))
         time.sleep(1)

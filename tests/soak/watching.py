@@ -1,13 +1,10 @@
-"""Looking at a running daemon from outside: its process, its metrics, what it publishes."""
+"""Looking at a running daemon from outside: its process, and what it publishes."""
 
 import os
 import threading
 import time
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-
-from prometheus_client.parser import text_string_to_metric_families
 
 from streamcls.client import Gap, Silence, Subscriber
 from streamcls.events import EventData, PredictionData, StatusData
@@ -57,25 +54,6 @@ def _text(path: Path) -> str:
         return path.read_text()
     except OSError:  # it has ended meanwhile
         return ""
-
-
-def metrics(url: str) -> dict[tuple[str, ...], float]:
-    """All samples of /metrics, as `samples_in` has them."""
-    with urllib.request.urlopen(f"{url}/metrics", timeout=30) as answer:
-        return samples_in(answer.read().decode())
-
-
-def samples_in(text: str) -> dict[tuple[str, ...], float]:
-    """All samples by name and labels' values, the stream first: (name, stream, reason)."""
-    return {
-        (one.name, *(text for _, text in sorted(one.labels.items(), key=_stream_first))): one.value
-        for family in text_string_to_metric_families(text)
-        for one in family.samples
-    }
-
-
-def _stream_first(label: tuple[str, str]) -> bool:
-    return label[0] != "stream"
 
 
 @dataclass

@@ -1,7 +1,7 @@
-"""A daemon's figures are found under the names that the verdicts ask for."""
+"""A daemon's figures are found under the names that it gives them."""
 
 from streamcls.observe.metrics import DeliveryCounts, Metrics, Snapshot, StreamCounts
-from tests.soak.watching import samples_in
+from streamcls.observe.samples import samples_in
 
 
 def test_a_streams_count_is_found_by_stream_and_reason() -> None:
