@@ -1,4 +1,4 @@
-"""The command line: run, demo, watch, events, finetune, predict, evaluate, models, keys, ...
+"""The command line: run, demo, watch, events, finetune, predict, evaluate, bench, models, ...
 
 Heavy imports stay inside the commands, so that `watch` starts without torch.
 """
@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 
 from streamcls import (
+    cli_bench,
     cli_check,
     cli_evaluate,
     cli_finetune,
@@ -100,6 +101,7 @@ app.command()(cli_finetune.finetune)
 app.command()(cli_predict.predict)
 app.command()(cli_evaluate.evaluate)
 app.command()(cli_check.check)
+app.command()(cli_bench.bench)
 
 
 @app.command()

@@ -15,7 +15,7 @@ FLOORS: list[set[str]] = [
     {"history"},
     {"models"},
     {"pipeline", "observe", "client"},
-    {"engine", "delivery", "isolation", "probe", "finetune", "terminal"},
+    {"engine", "delivery", "isolation", "probe", "finetune", "terminal", "bench"},
     {"lane", "offline"},
     {"stream_line", "reload", "finetuning"},
     {"fleet"},
@@ -23,7 +23,7 @@ FLOORS: list[set[str]] = [
     {"daemon"},
     {"demo"},
     {"cli", "cli_check", "cli_evaluate", "cli_finetune", "cli_keys", "cli_models", "cli_predict"}
-    | {"cli_watch"},
+    | {"cli_bench", "cli_watch"},
 ]
 APART = [
     ("finetune", "pipeline"),
@@ -34,6 +34,7 @@ APART = [
     ("client", "history"),
     ("stream_line", "finetune"),
     ("offline", "finetune"),
+    ("bench", "pipeline"),  # it sees a daemon from outside alone
 ]
 PARTS = {  # which no other stage sees
     "capture": {"opening", "priority", "source"},
@@ -49,15 +50,15 @@ LIBRARIES = {
     "sqlite3": {"history"},
     "prometheus_client": {"observe/metrics", "observe/samples"},
     "av": {"pipeline/sources", "probe", "finetune/clips", "finetune/camera_motion"}
-    | {"offline/annotate"},
-    "cv2": {"transforms/pixels", "pipeline/sources", "finetune", "offline/annotate"},
+    | {"offline/annotate", "bench/films", "bench/costs"},
+    "cv2": {"transforms/pixels", "pipeline/sources", "finetune", "offline/annotate", "bench/films"},
     "torch": {"transforms/clip", "models", "finetune"},
     "openvino": {"models/backends/openvino"},
     "pytorchvideo": {"models/zoo", "models/torchvision_stub"},
     "torchvision": {"models/torchvision_stub"},
     "pytorch_lightning": {"finetune"},
     "kornia": {"finetune/augment"},
-    "matplotlib": {"finetune/report"},
+    "matplotlib": {"finetune/report", "bench/plot"},
 }
 
 

@@ -16,173 +16,51 @@ them; `served` the share of the windows that were due, and `dropped` what the da
 others since the cameras began.
 """
 
-import math
-import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
+from streamcls.bench.child import daemon, tables
+from streamcls.bench.knee import largest
+from streamcls.bench.ramp import FIRST, MAX_AGE_MS, Demands, Level, Ramp
+from streamcls.models.manifest import read_manifest
+from streamcls.transforms import WindowPlan
 from tests.benchmarks.films import DEFAULT_CACHE, Cache, Film, filmed, lasting
-from tests.benchmarks.line import ModelToml, change_streams, running
+from tests.benchmarks.line import ModelToml
 from tests.benchmarks.network import model_file
-from tests.benchmarks.processes import cpu_s
-from tests.benchmarks.report import Bar, Out, finish, percentile
-from tests.benchmarks.watching import Watcher, fairness
+from tests.benchmarks.report import Bar, Out, finish
 from tests.rtsp import rtsp_server
-from tests.serving import Served, stream
-from tests.soak.watching import metrics
 
-FIRST = "first"
-"""The stream that a daemon begins with, until it is given those that are measured."""
-MAX_AGE_MS = 500.0
-MIN_SERVED = 0.99
-_SETTLE_S = 4.0  # a first window needs 2.4 s of pictures
-_GRACE_S = 2.5  # what was due at the end may still come
-_GOLDEN = (math.sqrt(5) - 1) / 2  # parts of a stride: however many, they lie far apart
+_MIN_SERVED = 0.99
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
-    """What so many cameras came to."""
-
-    cameras: int
-    held: bool
-    age_p50_ms: float
-    age_p99_ms: float
-    latency_p99_ms: float
-    model_p99_ms: float
-    served: float
-    unreported: int
-    dropped: str
-    fairness: float
-    jain: float
-    cpu_cores: float
+def measured(ramp: Ramp, cameras: int) -> Level:
+    """A level, printed where it is new."""
+    if cameras in ramp.levels:
+        return ramp.levels[cameras]
+    level = ramp.level(cameras)
+    print(
+        f"{level.cameras:3} cameras: p99 age {level.age_p99_ms:.0f} ms,"
+        f" {level.served_share:.1%} served, {'held' if level.held else 'not held'}",
+        flush=True,
+    )
+    return level
 
 
-class Ramp:
-    """One daemon, given one number of cameras after another."""
-
-    def __init__(
-        self,
-        served: Served,
-        config: Path,
-        url: str,
-        *,
-        live: bool,
-        stride_s: float,
-        seconds: float,
-        together: bool,
-    ) -> None:
-        self.levels: dict[int, Level] = {}
-        self._watcher = Watcher(served, live=live)
-        self._served = served
-        self._config = config
-        self._url = url
-        self._stride_s = stride_s
-        self._seconds = seconds
-        self._together = together
-
-    def wait_for(self, name: str) -> None:
-        """Wait until a stream has had a picture: the daemon then takes what it is told."""
-        self._watcher.expect(name)
-        self._watcher.until_flowing([name])
-
-    def level(self, cameras: int) -> Level:
-        """Measure so many cameras, unless that has been done."""
-        if cameras not in self.levels:
-            names = [f"cam{len(self.levels)}-{index}" for index in range(cameras)]
-            self._begin(names)
-            self.levels[cameras] = found = self._measure(names)
-            print(
-                f"{cameras:3} cameras: p99 age {found.age_p99_ms:.0f} ms,"
-                f" {found.served:.1%} served, {'held' if found.held else 'not held'}",
-                flush=True,
-            )
-        return self.levels[cameras]
-
-    def largest(self, start: int, limit: int) -> int:
-        """The largest number that is held, up to the limit; 0 where not even one is."""
-        held, lost, cameras = 0, limit + 1, start
-        while held + 1 < lost:
-            if self.level(cameras).held:
-                held = cameras
-            else:
-                lost = cameras
-            cameras = min(2 * held, limit) if held and lost > limit else (held + lost) // 2
-        return held
-
-    def _begin(self, names: list[str]) -> None:
-        """Let the streams begin, each at its own part of the stride, in place of all others."""
-        groups = [names] if self._together else [[name] for name in names]
-        begun: list[str] = []
-        for index, group in enumerate(groups):
-            begun += group
-            for name in group:
-                self._watcher.expect(name)
-            part_s = index * _GOLDEN % 1 * self._stride_s
-            self._watcher.listen((part_s - time.time()) % self._stride_s)
-            change_streams(self._served, self._config, tables(begun, self._url))
-            self._watcher.until_flowing(group)
-
-    def _measure(self, names: list[str]) -> Level:
-        self._watcher.listen(_SETTLE_S)
-        process, began_s = self._served.process.pid, time.time()
-        over_s = began_s + self._seconds
-        used_s = cpu_s(process)
-        self._watcher.listen(over_s - time.time())
-        used_s = cpu_s(process) - used_s
-        self._watcher.listen(_GRACE_S)
-        cameras = [self._watcher.cameras[name] for name in names]
-        ages = [age for camera in cameras for age in camera.ages_ms(began_s, over_s)]
-        windows = [one for camera in cameras for one in camera.came(began_s, over_s)]
-        of_those_due = [camera.due(began_s, over_s) for camera in cameras]
-        served = sum(of_those_due) / (len(names) * round(self._seconds / self._stride_s))
-        unreported, reasons = self._lost(names)
-        p99 = _p99(ages)
-        least, jain = fairness(of_those_due)
-        return Level(
-            cameras=len(names),
-            held=p99 <= MAX_AGE_MS and served >= MIN_SERVED and not unreported,
-            age_p50_ms=percentile(ages, 0.5) if ages else math.inf,
-            age_p99_ms=p99,
-            latency_p99_ms=_p99([one.total_ms for one in windows]),
-            model_p99_ms=_p99([one.inference_ms for one in windows]),
-            served=served,
-            unreported=unreported,
-            dropped=", ".join(f"{why} {count}" for why, count in reasons.items() if count),
-            fairness=least,
-            jain=jain,
-            cpu_cores=used_s / self._seconds,
-        )
-
-    def _lost(self, names: list[str]) -> tuple[int, Counter[str]]:
-        """Windows that did not come and that the daemon does not count; what it counts, by why."""
-        counted = metrics(self._served.http)
-        unreported, reasons = 0, Counter[str]()
-        for name in names:
-            told = {key[2]: round(value) for key, value in counted.items() if _is_drop(key, name)}
-            reasons.update(told)
-            missing = self._watcher.cameras[name].missing(self._stride_s)
-            unreported += max(0, missing - sum(told.values()))
-        return unreported, reasons
-
-
-def tables(names: list[str], url: str) -> str:
-    """The streams' part of a configuration."""
-    return "".join(stream(name, url) for name in names)
-
-
-def _p99(values: list[float]) -> float:
-    return percentile(values, 0.99) if values else math.inf
-
-
-def _is_drop(key: tuple[str, ...], name: str) -> bool:
-    return key[0] == "streamcls_windows_dropped_total" and key[1] == name
+def row_of(level: Level) -> dict[str, Any]:
+    """A level as a row of the table."""
+    row = asdict(level)
+    dropped = ", ".join(f"{why} {count}" for why, count in row.pop("dropped").items() if count)
+    left_out = ("cpu", "around", "due", "served", "free_mb", "subscriber_cores", "model_busy")
+    kept = {name: value for name, value in row.items() if name not in left_out}
+    return kept | {
+        "served": level.served_share,
+        "dropped": dropped,
+        "cpu_cores": level.cpu.total,
+    }
 
 
 @contextmanager
@@ -194,8 +72,8 @@ def source(film: Film, rtsp: bool) -> Iterator[str]:
 
 def bars_of(ramp: Ramp, capacity: int) -> list[Bar]:
     """Half and twice the capacity, against what they are held to."""
-    half, at = ramp.level(max(1, capacity // 2)), ramp.level(capacity)
-    twice = ramp.level(2 * capacity)
+    half, at = measured(ramp, max(1, capacity // 2)), ramp.level(capacity)
+    twice = measured(ramp, 2 * capacity)
     limit_ms = 1.3 * half.model_p99_ms + 5
     return [
         Bar("cameras held, p99 age at capacity, ms", at.age_p99_ms, MAX_AGE_MS, at_least=False),
@@ -230,37 +108,39 @@ def main(
     cache: Cache = DEFAULT_CACHE,
 ) -> None:
     """Find the capacity, measure half and twice of it, and say whether the bars hold."""
-    seconds = stride * max(1, round(seconds / stride))  # so that every camera has as many due
     film = filmed(cache, size, kind, 15)
     model = model_file(cache, film, crop=crop)
-    # Until the last of twice the limit has begun and been measured, the first must not have ended.
-    longest = lasting(film, 30 + seconds + 2 * limit * (stride + 1))
-    with source(longest, rtsp) as url:
+    plan = WindowPlan.of(read_manifest(model).clip_spec, stride)
+    stride = float(plan.stride_s)
+    demands = Demands(
+        stride_s=stride,
+        seconds=stride * max(1, round(seconds / stride)),  # so that every camera has as many due
+        window_s=float(plan.span_s),
+        min_served=_MIN_SERVED,
+        starts=1 if together else 2 * limit,
+        live=rtsp,
+    )
+    with source(lasting(film, demands.lasts_s()), rtsp) as url:
         first = tables([FIRST], url)
-        with running(first, model, stride_s=stride, model_toml=model_toml) as (served, config):
-            ramp = Ramp(
-                *(served, config, url),
-                live=rtsp,
-                stride_s=stride,
-                seconds=seconds,
-                together=together,
-            )
+        with daemon(first, model, stride_s=stride, model_toml=model_toml) as child:
+            ramp = Ramp(child, url, demands)
             ramp.wait_for(FIRST)
-            capacity = ramp.largest(start, limit)
+            capacity = largest(
+                lambda cameras: measured(ramp, cameras).held, start=start, limit=limit
+            )
             bars = bars_of(ramp, capacity) if capacity else []
-            backend = next((key for key in metrics(served.http) if "build_info" in key[0]), ())
     bars = bars or [Bar("cameras held", 0, 1)]
     settings = {
         "stride_s": stride,
-        "seconds": seconds,
+        "seconds": demands.seconds,
         "film": film.name,
         "rtsp": rtsp,
         "together": together,
         "network": f"x3d_s, 13 x {crop}",
         "model_toml": model_toml,
-        "build": backend,
+        "build": ramp.backend,
     }
-    rows = [asdict(ramp.levels[number]) for number in sorted(ramp.levels)]
+    rows = [row_of(ramp.levels[number]) for number in sorted(ramp.levels)]
     finish("cameras", out, settings=settings, rows=rows, bars=bars, details={"capacity": capacity})
 
 

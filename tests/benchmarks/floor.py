@@ -24,9 +24,10 @@ from typing import Annotated, Any
 
 import typer
 
+from streamcls.bench.child import write_config
 from streamcls.transforms import ClipSpec
 from tests.benchmarks.films import DEFAULT_CACHE, Cache, Film, filmed
-from tests.benchmarks.line import ModelToml, play, windows_in, write_config
+from tests.benchmarks.line import ModelToml, play, windows_in
 from tests.benchmarks.network import clip_spec, model_file
 from tests.benchmarks.processes import Ran, run_together
 from tests.benchmarks.report import Bar, Out, Rounds, finish, interleaved

@@ -8,24 +8,24 @@ bare decoders at the same pace. A daemon warms up for the largest batch that its
 so what a batch takes is in it. The slope, MB a stream, is the line fitted through the numbers.
 """
 
+import math
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
-from tests.benchmarks.cameras import tables
+from streamcls.bench.child import daemon, tables
+from streamcls.bench.knee import slope
+from streamcls.bench.processes import memory_mb
+from streamcls.bench.watching import Watcher
 from tests.benchmarks.films import DEFAULT_CACHE, Cache, Film, filmed, lasting
-from tests.benchmarks.line import ModelToml, running
+from tests.benchmarks.line import ModelToml
 from tests.benchmarks.network import model_file
-from tests.benchmarks.processes import memory_mb
 from tests.benchmarks.report import Bar, Out, finish
-from tests.benchmarks.watching import Watcher
 
 _LOOKS = 5
 
@@ -33,9 +33,8 @@ _LOOKS = 5
 def of_line(film: Film, model: Path, streams: int, settle_s: float, toml: str) -> dict[str, float]:
     """The daemon with so many live streams, once each has given windows for a while."""
     names = [f"cam{index}" for index in range(streams)]
-    streams_toml = tables(names, str(film.path))
-    with running(streams_toml, model, stride_s=1.0, model_toml=toml) as (served, _config):
-        watcher = Watcher(served, live=False)
+    with daemon(tables(names, film.path), model, stride_s=1.0, model_toml=toml) as child:
+        watcher = Watcher(child.receive, live=False)
         for name in names:
             watcher.expect(name)
         watcher.until_flowing(names)
@@ -43,7 +42,7 @@ def of_line(film: Film, model: Path, streams: int, settle_s: float, toml: str) -
         silent = [name for name in names if not watcher.cameras[name].seen]
         if silent:
             raise RuntimeError(f"no window of {', '.join(silent)}")
-        return _looked_at(served.process.pid)
+        return _looked_at(child.process.pid)
 
 
 def of_decoders(film: Film, streams: int, settle_s: float) -> dict[str, float]:
@@ -66,11 +65,6 @@ def of_decoders(film: Film, streams: int, settle_s: float) -> dict[str, float]:
     finally:
         process.kill()
         process.communicate()
-
-
-def slope(streams: Sequence[int], mb: Sequence[float]) -> float:
-    """MB for one more stream, by least squares."""
-    return float(np.polyfit(streams, mb, 1)[0])
 
 
 def _looked_at(process: int) -> dict[str, float]:
@@ -103,7 +97,8 @@ def main(
         print(f"{count} streams: {line['uss']:.0f} MB", flush=True)
     slopes = {name: slope(streams, [row[name] for row in rows]) for name in list(rows[0])[1:]}
     rows.append({"streams": "MB a stream", **slopes})
-    bar = Bar("memory for one more stream, MB (uss)", slopes["uss"], 60, at_least=False)
+    more_mb = slopes["uss"] if slopes["uss"] is not None else math.nan
+    bar = Bar("memory for one more stream, MB (uss)", more_mb, 60, at_least=False)
     settings = {"film": film.name, "settle_s": settle, "network": model.stem}
     finish("memory", out, settings=settings, rows=rows, bars=[bar])
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from streamcls.bench.ramp import MAX_AGE_MS
 from streamcls.errors import MissingExtra
-from tests.benchmarks.cameras import MAX_AGE_MS
 
 _WAYS = {"line": "tab:blue", "plain": "tab:gray", "lean": "tab:olive", "roboflow": "tab:purple"}
 

@@ -1,16 +1,14 @@
-"""Processes that are measured: those that wait for a word to begin, and what any has used."""
+"""Processes that are measured: they wait for a word to begin."""
 
 import json
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-_TICK_HZ = os.sysconf("SC_CLK_TCK")
+from streamcls.bench.processes import cpu_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +53,6 @@ def run_together(
         for process in processes:
             process.kill()
             process.communicate()
-
-
-def cpu_s(process: int) -> float:
-    """CPU that a process has used, those of its children included that it has waited for."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return sum(int(field) for field in fields[11:15]) / _TICK_HZ
-
-
-def memory_mb(process: int) -> dict[str, float]:
-    """What a process holds: its own (`uss`), its share of what is shared (`pss`), all (`rss`)."""
-    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()[1:]
-    kb = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
-    return {
-        "uss": (kb["Private_Clean"] + kb["Private_Dirty"]) * 1024 / 1e6,
-        "pss": kb["Pss"] * 1024 / 1e6,
-        "rss": kb["Rss"] * 1024 / 1e6,
-    }
 
 
 def _until(process: "subprocess.Popen[str]", *beginnings: str) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from tests.benchmarks import machine
+from streamcls.bench import machine
 
 Result = TypeVar("Result")
 
@@ -52,12 +52,6 @@ def interleaved(ways: Mapping[str, Callable[[], Result]], rounds: int) -> dict[s
 def ratio(over: Sequence[float], under: Sequence[float]) -> float:
     """The median of the rounds' ratios."""
     return statistics.median(a / b for a, b in zip(over, under, strict=True))
-
-
-def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of the values does not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, min(len(ordered), -int(-share * len(ordered) // 1)) - 1)]
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

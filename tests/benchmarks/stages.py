@@ -34,6 +34,7 @@ import numpy as np
 import torch
 import typer
 
+from streamcls.bench.child import write_config
 from streamcls.clock import SystemClock
 from streamcls.config import Pace, StreamSettings, load_settings
 from streamcls.engine import Engine
@@ -48,7 +49,7 @@ from streamcls.transforms.clip import clip_batch
 from tests.benchmarks import bare
 from tests.benchmarks.delivery import delivering
 from tests.benchmarks.films import DEFAULT_CACHE, FPS, Cache, Film, filmed
-from tests.benchmarks.line import ModelToml, windows_in, write_config
+from tests.benchmarks.line import ModelToml, windows_in
 from tests.benchmarks.network import clips_of, model_file
 from tests.benchmarks.report import Bar, Out, Rounds, finish, interleaved, ratio
 from tests.serving import stream

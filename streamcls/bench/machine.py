@@ -6,6 +6,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from streamcls.models.backends.cores import cores_available
+
 _TELLING = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 _PACKAGES = ("torch", "av", "openvino", "opencv-python-headless", "numpy", "pytorchvideo")
 
@@ -17,6 +19,7 @@ def describe() -> dict[str, Any]:
     return {
         "cpu": cpu.get("model name", platform.processor() or "unknown"),
         "cores": len(os.sched_getaffinity(0)),
+        "usable_cores": cores_available(),
         "flags": [flag for flag in _TELLING if flag in flags],
         "memory_gb": round(int(_fields("/proc/meminfo")["MemTotal"].split()[0]) / 2**20, 1),
         "system": platform.platform(),

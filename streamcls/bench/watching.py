@@ -1,12 +1,11 @@
 """What a camera's subscriber sees: how old news is, and what never came."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from streamcls.events import PredictionData, StatusData
-from tests.benchmarks.line import receive
-from tests.serving import Served
+from streamcls.errors import StreamclsError
+from streamcls.events import Message, PredictionData, StatusData
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +81,16 @@ class Camera:
 class Watcher:
     """One daemon's subscriber, with a `Camera` for each stream it is told of."""
 
-    def __init__(self, served: Served, *, live: bool) -> None:
+    def __init__(self, receive: Callable[[float], Message | None], *, live: bool) -> None:
+        """Begin with no cameras.
+
+        Args:
+            receive: the next message, if one comes within so many seconds.
+            live: whether they are cameras and not files; see `Camera`.
+        """
         self.cameras: dict[str, Camera] = {}
-        self._served = served
+        self.backend = ""  # what ran the network, as predictions say
+        self._receive = receive
         self._live = live
 
     def expect(self, name: str) -> Camera:
@@ -103,21 +109,23 @@ class Watcher:
         waiting = set(names)
         while waiting:
             if time.monotonic() > until_s:
-                raise RuntimeError(f"{patience_s:g} s without a picture of {', '.join(waiting)}")
+                raise StreamclsError(f"{patience_s:g} s without a picture of {', '.join(waiting)}")
             name, state = self._take(1.0)
             if state == "warming_up":
                 waiting.discard(name)
 
     def _take(self, timeout_s: float) -> tuple[str, str]:
-        message = receive(self._served, timeout_s)
+        message = self._receive(timeout_s)
         at_s = time.time()
         if message is None or message.subject not in self.cameras:
             return "", ""
         data = message.data
         if isinstance(data, StatusData) and data.state == "failed":
-            raise RuntimeError(f"{message.subject} failed: {data.detail}")
+            raise StreamclsError(f"{message.subject} failed: {data.detail}")
         if isinstance(data, PredictionData | StatusData):
             self.cameras[message.subject].take(data, at_s)
+        if isinstance(data, PredictionData):
+            self.backend = data.backend
         return message.subject, data.state if isinstance(data, StatusData) else ""
 
 
