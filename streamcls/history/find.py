@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from streamcls.errors import ConfigError
-from streamcls.history.database import reading
+from streamcls.history.database import reading, typed
 
 _PAGE = 500  # rows per read, so that no read holds back the daemon's log file
 
@@ -37,6 +37,24 @@ def find_events(
         streams,
         labels,
     )
+
+
+def newest_events(path: Path, since_utc_s: float, limit: int) -> list[bytes]:
+    """The bodies of events journaled since an instant, newest first, at most `limit`.
+
+    Raises:
+        ConfigError: as `find_events`.
+    """
+    try:
+        with reading(path) as connection:
+            rows = connection.execute(
+                "SELECT body FROM messages WHERE time >= ? AND kind = 'event'"
+                " ORDER BY time DESC, id DESC LIMIT ?",
+                (since_utc_s, limit),
+            )
+            return [body for (body,) in typed(rows, bytes)]
+    except sqlite3.Error as error:
+        raise ConfigError(f"cannot read the journal {path}: {error}") from None
 
 
 def _found(

@@ -16,9 +16,9 @@ import pytest
 
 from streamcls.errors import BindError, ConfigError
 from streamcls.events import EventData, decode
-from streamcls.history import find_events
+from streamcls.history import find_events, newest_events
 from streamcls.protocol import Missing, Position, ReplayRequest
-from tests.history.parts import EVENTS, Daemon, event, journal
+from tests.history.parts import EVENTS, Daemon, event, journal, prediction
 from tests.pipeline.stubs import ManualClock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -286,6 +286,21 @@ def test_events_are_found_by_time_stream_and_label_while_a_daemon_writes(path: P
     assert len(found()) == 4
     with pytest.raises(ConfigError, match="no journal at"):
         find_events(path / "x", since_utc_s=None, until_utc_s=None, streams=(), labels=())
+
+
+def test_the_newest_events_are_found_first_and_no_more_than_asked_for(path: Path) -> None:
+    clock = ManualClock()
+    run = Daemon("now", journal(path, "now", clock, predictions=True), clock)
+    run.send(event("long-ago"))
+    clock.now_s += 10
+    since = clock.utc_s()
+    sent = run.send(event("a"), prediction(), event("b"), event("a", "end"))
+    expected = [one.body for one in sent if isinstance(one.payload, EventData)][::-1]
+    assert newest_events(path, since, 10) == expected
+    assert newest_events(path, since, 2) == expected[:2]
+    run.history.close()
+    with pytest.raises(ConfigError, match="cannot read the journal"):
+        newest_events(path / "x", since, 1)
 
 
 def test_an_event_costs_little_in_groups(path: Path) -> None:
