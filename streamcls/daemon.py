@@ -11,19 +11,17 @@ import uuid
 from enum import Enum, auto
 from pathlib import Path
 
-from streamcls import __version__
 from streamcls.clock import Clock, SystemClock
 from streamcls.config import Settings, check_files
 from streamcls.delivery import Delivery
 from streamcls.engine import Engine
 from streamcls.errors import StreamclsError
 from streamcls.fleet import Fleet
-from streamcls.frames import Prediction, Window
+from streamcls.frames import Window
 from streamcls.models.backends import use_threads
-from streamcls.observe.http import HttpServer
 from streamcls.observe.logs import log_fault
-from streamcls.observe.metrics import Metrics, Snapshot
 from streamcls.observe.systemd import notify
+from streamcls.observer import Observer
 from streamcls.pipeline.backlog import Backlog
 from streamcls.pipeline.inference import InferenceWorker
 from streamcls.reload import Prepared
@@ -80,7 +78,7 @@ class Daemon:
         convert_on_one_thread()
         first = Prepared.of(settings, Engine.load(settings.model, settings.least_stride_s))
         self._backlog = Backlog()
-        self.metrics = Metrics(self._snapshot)
+        self._observer = Observer(settings, self._clock)
         self._delivery = Delivery(
             settings.publish,
             settings.journal,
@@ -89,6 +87,7 @@ class Daemon:
             boot_id=boot_id,
             clock=self._clock,
             on_end=self._thread_ended,
+            watch=self._observer.live.note,
         )
         self._fleet = Fleet(
             first,
@@ -97,8 +96,9 @@ class Daemon:
             boot_id=boot_id,
             clock=self._clock,
             on_end=self._notices.put,
-            on_sent=self._measure_latency,
-            on_removed=self.metrics.forget,
+            on_sent=self._observer.sent,
+            on_removed=self._observer.forget,
+            watch=self._observer.live.scored,
         )
         self._worker = InferenceWorker(
             scorer_of=self._fleet.scorer_of,
@@ -107,7 +107,7 @@ class Daemon:
             max_wait_s=settings.model.max_wait_ms / 1000,
             clock=self._clock,
             on_prediction=self._fleet.predicted,
-            on_batch=self._count_batch,
+            on_batch=self._observer.computed,
             on_end=self._thread_ended,
         )
         self._reloader = Reloader(
@@ -119,7 +119,13 @@ class Daemon:
             on_ready=self._notices.put,
         )
         try:
-            self._http = self._http_server() if settings.http.enabled else None
+            self._observer.bind(
+                fleet=self._fleet,
+                delivery=self._delivery,
+                reloader=self._reloader,
+                healthy=self._unhealthy,
+                ready=lambda: "" if self._ready else "starting",
+            )
         except BaseException:
             self._delivery.join(_DELIVERY_STOP_S)
             raise
@@ -136,8 +142,8 @@ class Daemon:
 
     @property
     def http_url(self) -> str | None:
-        """Where metrics and health answer, if they do."""
-        return self._http.url if self._http else None
+        """Where the page, metrics and health answer, if they do."""
+        return self._observer.url
 
     @property
     def hangs(self) -> bool:
@@ -176,8 +182,7 @@ class Daemon:
 
     def _start(self) -> None:
         self._delivery.start()
-        if self._http:
-            self._http.start()
+        self._observer.start()
         settings = self._fleet.now.settings
         self._fleet.now.engine.warm_up(settings.model, len(settings.streams))
         self._worker.start()
@@ -229,8 +234,7 @@ class Daemon:
         self._delivery.stop()
         if not self._delivery.join(_DELIVERY_STOP_S):
             log.warning("publishing or replaying did not finish in time")
-        if self._http:
-            self._http.stop()
+        self._observer.stop()
         log.info("stopped; messages published: %s", self._delivery.counts().published)
 
     def _call_notes(self) -> None:
@@ -243,20 +247,9 @@ class Daemon:
     def _announce(self) -> None:
         engine = self._fleet.now.engine
         log.info(
-            "model %s on %s; publishing on %s; replays on %s; metrics on %s",
+            "model %s on %s; publishing on %s; replays on %s; page and metrics on %s",
             *(engine.model.manifest.name, engine.backend.name),
             *(self.endpoint, self.replay_endpoint, self.http_url or "no address"),
-        )
-
-    def _http_server(self) -> HttpServer:
-        settings = self._fleet.now.settings.http
-        return HttpServer(
-            settings.host,
-            settings.port,
-            metrics=self.metrics.exposition,
-            healthy=self._unhealthy,
-            ready=lambda: "" if self._ready else "starting",
-            pending=self._reloader.pending,
         )
 
     def _verdict(self) -> int:
@@ -269,14 +262,6 @@ class Daemon:
 
     # What follows is called by other threads.
 
-    def _measure_latency(self, prediction: Prediction) -> None:
-        latency = self._clock.monotonic_s() - prediction.window.arrival_monotonic_s
-        self.metrics.event_latency_seconds.labels(prediction.window.stream).observe(latency)
-
-    def _count_batch(self, size: int, seconds: float) -> None:
-        self.metrics.inference_batch_size.observe(size)
-        self.metrics.inference_duration_seconds.observe(seconds)
-
     def _thread_ended(self, error: BaseException | None) -> None:
         if error:
             self._error = self._error or error
@@ -287,11 +272,3 @@ class Daemon:
             return ""
         idle = self._clock.monotonic_s() - self._worker.beat_monotonic_s
         return f"inference has not come round for {idle:.0f} s" if idle > _WEDGED_S else ""
-
-    def _snapshot(self) -> Snapshot:
-        engine = self._fleet.now.engine
-        names = {"model": engine.model.manifest.name, "backend": engine.backend.name}
-        build = {"version": __version__, **names}
-        return Snapshot(
-            self._fleet.counts(), self._delivery.counts(), self._reloader.results, build
-        )

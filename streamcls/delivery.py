@@ -15,7 +15,7 @@ import msgspec
 
 from streamcls.clock import Clock
 from streamcls.config import JournalSettings, KeySettings, PublishSettings, journal_path
-from streamcls.events import KINDS, EventData, Payload, StatusData, Writer, topic
+from streamcls.events import KINDS, Encoded, EventData, Payload, StatusData, Writer, topic
 from streamcls.history import History, Journal
 from streamcls.observe.logs import log_fault
 from streamcls.observe.metrics import DeliveryCounts
@@ -30,6 +30,9 @@ _MB = 1_000_000
 
 class Delivery:
     """One run's way out.
+
+    Args:
+        watch: told, on the publishing thread, of messages that are kept and about to be sent.
 
     The constructor opens the journal and binds both addresses, so that what is wrong shows before
     a thread starts.
@@ -49,12 +52,14 @@ class Delivery:
         boot_id: str,
         clock: Clock,
         on_end: Callable[[BaseException | None], None],
+        watch: Callable[[Sequence[Encoded]], None] | None = None,
     ) -> None:
         self._settings = publish
         self._clock = clock
         self.status: dict[str, StatusData] = {}
         self._problems: list[str] = []
         self._config_problem = ""
+        self._watch = watch
         self._writer = Writer(f"/streamcls/{socket.gethostname()}", boot_id)
         with ExitStack() as undo:
             self._door = Door(keys=keys, ipc_mode=publish.ipc_mode)
@@ -86,7 +91,7 @@ class Delivery:
             self._publisher = Publisher(
                 socket=events,
                 writer=self._writer,
-                record=self._history.record,
+                record=self._record,
                 clock=clock,
                 heartbeat_s=publish.heartbeat_s,
                 on_round=self._tell_of_problems,
@@ -204,6 +209,11 @@ class Delivery:
             )
 
     # What follows runs on the publishing thread.
+
+    def _record(self, group: Sequence[Encoded]) -> None:
+        self._history.record(group)
+        if self._watch:
+            self._watch(group)
 
     def _tell_of_problems(self) -> Iterator[tuple[str, Payload]]:
         """Every stream's status where a problem has begun, changed its kind or is over."""

@@ -47,10 +47,15 @@ def is_private(endpoint: str) -> bool:
         return True
     tcp = _TCP.fullmatch(endpoint)
     host = tcp[1].strip("[]") if tcp else ""
+    return host == "lo" or is_loopback(host)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host's name or address, without brackets, is this machine's own for itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return host in ("localhost", "lo")
+        return host == "localhost"
 
 
 def replay_endpoint_of(endpoint: str) -> str:

@@ -15,7 +15,7 @@ from streamcls.config import StreamSettings
 from streamcls.delivery import Delivery
 from streamcls.events import EndReason, Payload, StatusData, utc
 from streamcls.frames import Prediction, Window
-from streamcls.lane import Lane
+from streamcls.lane import Lane, Watch
 from streamcls.models.backends import Backend
 from streamcls.observe.logs import logger_for
 from streamcls.observe.metrics import StreamCounts
@@ -46,6 +46,7 @@ class Fleet:
         on_end: Callable[[StreamLine], None],
         on_sent: Callable[[Prediction], None],
         on_removed: Callable[[str], None],
+        watch: Watch | None = None,
     ) -> None:
         """Build every stream's parts; nothing runs yet.
 
@@ -53,6 +54,7 @@ class Fleet:
             on_end: told, on its capture thread, that a stream is over; answer it with `ended`.
             on_sent: told, on the publishing thread, of each prediction that went out.
             on_removed: told there that a stream's last message has gone out.
+            watch: told there of each window's scores.
         """
         self.now = first
         self._started = first.settings
@@ -63,6 +65,7 @@ class Fleet:
         self._on_end = on_end
         self._on_sent = on_sent
         self._on_removed = on_removed
+        self._watch = watch
         self._turns = OpeningTurns(first.settings.capture.max_opening)
         self._stopping = False
         self._numbers = itertools.count()
@@ -184,6 +187,7 @@ class Fleet:
             next_event=self._events[stream.id].__next__,
             clock=self._clock,
             seat=self._seats[stream.id],
+            watch=self._watch,
         )
         if rounded := settings.rounded_stride():
             logger_for(stream.id).info("%s", rounded)

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+import numpy.typing as npt
+
 from streamcls.clock import Clock
 from streamcls.config import Settings, StreamSettings, decisions_in_force
 from streamcls.engine import Engine
@@ -22,11 +25,15 @@ from streamcls.events import (
 )
 from streamcls.frames import Prediction, Window
 from streamcls.models.bundle import LoadedModel
+from streamcls.observe.page import Legend
 from streamcls.pipeline.decisions import Change, Decider
 from streamcls.pipeline.decisions import Policy as DecisionPolicy
 from streamcls.pipeline.pace import Pace
 from streamcls.pipeline.windows import WindowAssembler
 from streamcls.transforms import WindowPlan, to_small_rgb
+
+Watch = Callable[[Prediction, npt.NDArray[np.floating], Legend], None]
+"""Told, on the publishing thread, of each window's scores, as they came and smoothed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +100,7 @@ class Lane:
         next_event: Callable[[], int],
         clock: Clock,
         seat: int | None = None,
+        watch: Watch | None = None,
     ) -> None:
         """Start with nothing seen and nothing open.
 
@@ -110,6 +118,8 @@ class Lane:
         self._clock = clock
         self._labels = settings.engine.model.manifest.labels
         self._decider = Decider(settings.policies)
+        self._watch = watch
+        self._legend = _legend(settings)
         self._event_ids: dict[int, str] = {}
         self._clock_offset_s: float | None = None
         self._live = stream.is_live
@@ -143,6 +153,8 @@ class Lane:
             time_s=float(window.start_s + window.end_s) / 2,
             utc_s=(window.start_utc_s + window.end_utc_s) / 2,
         )
+        if self._watch and self._decider.smoothed is not None:
+            self._watch(prediction, self._decider.smoothed, self._legend)
         for change in changes:
             # An end carried over from an earlier epoch means that its continuity was lost.
             lost = change.span.stream_epoch != window.stream_epoch
@@ -216,6 +228,17 @@ def decision_policies(
         background_label=defaults.background_label,
     )
     return [DecisionPolicy(**in_force[label]) if label in in_force else None for label in labels]
+
+
+def _legend(settings: LaneSettings) -> Legend:
+    model, policies = settings.engine.model, settings.policies
+    return Legend(
+        labels=model.manifest.labels,
+        on=[policy.on_threshold if policy else None for policy in policies],
+        off=[policy.off_threshold if policy else None for policy in policies],
+        crop=model.clip_spec.crop,
+        interval_s=float(model.clip_spec.frame_interval_s),
+    )
 
 
 def _seconds(exact: Fraction) -> float:

@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from streamcls.config import (
@@ -16,9 +17,10 @@ from streamcls.engine import Engine
 from streamcls.errors import ConfigError
 from streamcls.events import EventData, Payload, PredictionData
 from streamcls.frames import Prediction
-from streamcls.lane import Lane, LaneSettings, decision_policies
+from streamcls.lane import Lane, LaneSettings, Watch, decision_policies
 from streamcls.models.backends import TorchBackend
 from streamcls.models.bundle import DecisionDefaults, LoadedModel, load_bundle
+from streamcls.observe.page import Legend
 from streamcls.pipeline.decisions import Policy
 from tests.models.small import write_small
 from tests.pipeline.stubs import ManualClock, window
@@ -42,7 +44,7 @@ def lane_settings(model: LoadedModel, stride_s: float = 0.5) -> LaneSettings:
     return LaneSettings.of(settings.streams[0], settings, Engine(model, TorchBackend(model)))
 
 
-def lane(model: LoadedModel) -> Lane:
+def lane(model: LoadedModel, watch: Watch | None = None) -> Lane:
     return Lane(
         StreamSettings("yard", "yard.mp4"),
         lane_settings(model),
@@ -51,6 +53,7 @@ def lane(model: LoadedModel) -> Lane:
         boot_id="boot",
         next_event=itertools.count(1).__next__,
         clock=ManualClock(1.0),
+        watch=watch,
     )
 
 
@@ -94,6 +97,27 @@ def test_events_of_one_label_share_an_id_until_they_end_and_the_next_has_another
     assert [event.reason for event in rise_log] == [None, "label_off", None, "label_off"]
     # The times are those of window centres: windows end at 1 and 2 s and are 1 s long.
     assert (rise_log[1].start_s, rise_log[1].end_s) == (0.5, 1.5)
+
+
+def test_who_watches_is_told_the_scores_that_thresholds_are_held_against(
+    model: LoadedModel,
+) -> None:
+    told: list[tuple[float, list[float], Legend]] = []
+
+    def watch(of: Prediction, smoothed: npt.NDArray[np.floating], legend: Legend) -> None:
+        told.append((float(of.window.end_s), smoothed.round(3).tolist(), legend))
+
+    reading = lane(model, watch)
+    for end_s, rise in ((1, 0.25), (2, 0.75)):
+        list(reading.report(prediction(end_s, 0.0, rise, 0.0)))
+    assert [(end_s, smoothed) for end_s, smoothed, _ in told] == [
+        (1, [0, 0.25, 0]),
+        (2, [0, 0.75, 0]),
+    ]
+    legend = told[0][2]
+    assert told[1][2] is legend
+    assert (legend.on, legend.off) == ([None, 0.6, 0.6], [None, 0.4, 0.4])
+    assert (legend.crop, legend.interval_s) == (32, 0.1)
 
 
 def test_an_epochs_end_is_told_as_a_lost_stream(model: LoadedModel) -> None:

@@ -20,6 +20,7 @@ FLOORS: list[set[str]] = [
     {"stream_line", "reload", "finetuning"},
     {"fleet"},
     {"reloader"},
+    {"observer"},
     {"daemon"},
     {"demo"},
     {"cli", "cli_check", "cli_evaluate", "cli_finetune", "cli_keys", "cli_models", "cli_predict"}
@@ -51,7 +52,8 @@ LIBRARIES = {
     "prometheus_client": {"observe/metrics", "observe/samples"},
     "av": {"pipeline/sources", "probe", "finetune/clips", "finetune/camera_motion"}
     | {"offline/annotate", "bench/films", "bench/costs"},
-    "cv2": {"transforms/pixels", "pipeline/sources", "finetune", "offline/annotate", "bench/films"},
+    "cv2": {"transforms/pixels", "pipeline/sources", "finetune", "offline/annotate", "bench/films"}
+    | {"observe/page/pictures"},
     "torch": {"transforms/clip", "models", "finetune"},
     "openvino": {"models/backends/openvino"},
     "pytorchvideo": {"models/zoo", "models/torchvision_stub"},

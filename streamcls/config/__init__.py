@@ -1,6 +1,7 @@
 """Typed settings, read from one TOML file. Every error names the key and what it may be."""
 
 from streamcls.config.decisions import decisions_in_force
+from streamcls.config.http import HttpSettings
 from streamcls.config.loading import (
     check_files,
     journal_path,
@@ -11,7 +12,6 @@ from streamcls.config.sections import (
     BackendName,
     CaptureSettings,
     DecisionSettings,
-    HttpSettings,
     JournalSettings,
     KeySettings,
     LabelDecisionSettings,

@@ -11,11 +11,11 @@ from typing import Any, TypeVar, get_args
 import msgspec
 
 from streamcls.config.decisions import label_table
-from streamcls.config.secrets import fill_in
+from streamcls.config.kinds import Section
+from streamcls.config.secrets import fill_in, fill_in_whole
 from streamcls.config.sections import (
     JournalSettings,
     LabelDecisionSettings,
-    Section,
     Settings,
     StreamSettings,
 )
@@ -124,6 +124,9 @@ def _fill_in_secrets(document: dict[str, Any]) -> None:
     for stream in streams if isinstance(streams, list) else ():
         if isinstance(stream, dict) and isinstance(stream.get("url"), str):
             stream["url"] = fill_in(stream["url"], str(stream.get("id", "")))
+    http = document.get("http")
+    if isinstance(http, dict) and isinstance(http.get("token"), str):
+        http["token"] = fill_in_whole(http["token"], "`http.token`")
 
 
 def _resolve_stream(stream: StreamSettings, folder: Path) -> StreamSettings:

@@ -7,14 +7,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from streamcls.config.http import HttpSettings
+from streamcls.config.kinds import NonNegative, OnThreshold, Positive, Section, Share, Stride
 from streamcls.endpoints import check_endpoint, is_private, replay_endpoint_of
 from streamcls.urls import redact, scheme_of
 
-Positive = Annotated[float, Meta(gt=0, le=86_400)]
-Stride = Annotated[float, Meta(ge=0.01, le=86_400)]
-NonNegative = Annotated[float, Meta(ge=0, le=86_400)]
-Share = Annotated[float, Meta(ge=0, le=1)]
-OnThreshold = Annotated[float, Meta(gt=0, le=1)]  # every score reaches 0
 STREAM_ID = re.compile(r"[a-z0-9_-]{1,64}")
 
 NETWORK_SCHEMES = ("rtsp", "rtsps")
@@ -42,10 +39,6 @@ class BackendName(Enum):
     CUDA_FP32 = "cuda-fp32"
     CUDA_FP16 = "cuda-fp16"
     CUDA_BF16 = "cuda-bf16"
-
-
-class Section(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Base of every table in the file: a misspelt key is an error, never ignored."""
 
 
 def _check_strides(stride_s: float | None, max_stride_s: float | None) -> None:
@@ -98,7 +91,7 @@ class DecisionSettings(LabelDecisionSettings, frozen=True):
 
     background_label: str | None = None
     """Opens no event; empty: every label opens events, whatever the model file says."""
-    labels: dict[str, LabelDecisionSettings] = {}
+    labels: dict[str, LabelDecisionSettings] = msgspec.field(default_factory=dict)
     """What is otherwise for single labels."""
 
 
@@ -194,15 +187,6 @@ class KeySettings(Section, frozen=True):
     def enabled(self) -> bool:
         """Whether connections are encrypted and clients known by their keys."""
         return self.secret is not None
-
-
-class HttpSettings(Section, frozen=True):
-    """Where /metrics, /healthz and /readyz answer."""
-
-    enabled: bool = True
-    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65535)] = 9599
-    """0 takes a free port, which the log names."""
 
 
 class LogSettings(Section, frozen=True):

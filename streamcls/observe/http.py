@@ -1,24 +1,37 @@
-"""/metrics, /healthz and /readyz over HTTP, loopback by default."""
+"""/metrics, /healthz, /readyz and the page over HTTP, loopback by default."""
 
+import io
 import threading
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from socketserver import TCPServer, ThreadingMixIn
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from streamcls.errors import BindError
 from streamcls.observe.logs import log_fault
+from streamcls.observe.reply import Reply
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-_TEXT_TYPE = "text/plain; charset=utf-8"
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-_CLIENT_TIMEOUT_S = 10  # a client that asks for nothing must not hold its thread for ever
+_CLIENT_TIMEOUT_S = (
+    10  # a client that asks for, or takes, nothing must not hold its thread for ever
+)
 
 Check = Callable[[], str]
 """Says what is wrong, in a line; an empty text means all is well."""
+
+
+class Pages(Protocol):
+    """What answers for further addresses."""
+
+    def answer(self, environ: "WSGIEnvironment") -> Reply | None:
+        """The answer to a request; None where its address is of another."""
+
+    def close(self) -> None:
+        """End answers that are still under way."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -30,12 +43,19 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
         self.setup_environ()
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Clients that go away or fall silent are no news."""
+
 
 class _Handler(WSGIRequestHandler):
     timeout = _CLIENT_TIMEOUT_S
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name upstream)
         """Scrapes are no news."""
+
+    def get_stderr(self) -> io.StringIO:
+        """Where a connection's end would be told of: nowhere. Faults of ours are logged."""
+        return io.StringIO()
 
 
 class HttpServer:
@@ -54,6 +74,7 @@ class HttpServer:
         healthy: Check,
         ready: Check,
         pending: Callable[[], str] = str,
+        pages: Pages | None = None,
     ) -> None:
         """Bind the address.
 
@@ -65,6 +86,7 @@ class HttpServer:
         """
         self._metrics = metrics
         self._pending = pending
+        self._pages = pages
         self._checks = {"/healthz": healthy, "/readyz": ready}
         try:
             self._server = make_server(host, port, self._answer, _Server, _Handler)
@@ -83,6 +105,8 @@ class HttpServer:
 
     def stop(self) -> None:
         """Stop answering and free the address."""
+        if self._pages:
+            self._pages.close()
         if self._thread.is_alive():
             self._server.shutdown()
         self._server.server_close()
@@ -91,25 +115,29 @@ class HttpServer:
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         try:
-            status, kind, body = self._answer_to(environ.get("PATH_INFO", "/"))
+            reply = self._reply(environ)
         except Exception as error:  # of whoever is asked; the server's own report redacts nothing
             log_fault("http", error)
-            status, kind = HTTPStatus.INTERNAL_SERVER_ERROR, _TEXT_TYPE
-            body = b"a fault inside streamcls; its log has more\n"
-        headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
-        start_response(f"{status.value} {status.phrase}", headers)
-        return [body]
+            text = "a fault inside streamcls; its log has more\n"
+            reply = Reply.text(text, HTTPStatus.INTERNAL_SERVER_ERROR)
+        headers = [("Content-Type", reply.kind), *reply.headers.items()]
+        body = reply.body
+        if isinstance(body, bytes):
+            headers.append(("Content-Length", str(len(body))))
+            body = [body]
+        start_response(f"{reply.status.value} {reply.status.phrase}", headers)
+        return body
 
-    def _answer_to(self, path: str) -> tuple[HTTPStatus, str, bytes]:
-        status, kind, body = HTTPStatus.OK, _TEXT_TYPE, b"ok\n"
+    def _reply(self, environ: "WSGIEnvironment") -> Reply:
+        path = environ.get("PATH_INFO", "/")
         if path == "/metrics":
-            kind, body = _METRICS_TYPE, self._metrics()
-        elif path == "/pending":
-            body = f"{self._pending()}\n".encode()
-        elif path in self._checks:
-            trouble = self._checks[path]()
-            if trouble:
-                status, body = HTTPStatus.SERVICE_UNAVAILABLE, f"{trouble}\n".encode()
-        else:
-            status, body = HTTPStatus.NOT_FOUND, b"try /metrics, /healthz, /readyz or /pending\n"
-        return status, kind, body
+            return Reply(_METRICS_TYPE, self._metrics())
+        if path == "/pending":
+            return Reply.text(f"{self._pending()}\n")
+        if path in self._checks:
+            if trouble := self._checks[path]():
+                return Reply.text(f"{trouble}\n", HTTPStatus.SERVICE_UNAVAILABLE)
+            return Reply.text("ok\n")
+        if self._pages and (reply := self._pages.answer(environ)):
+            return reply
+        return Reply.text("try /metrics, /healthz, /readyz or /pending\n", HTTPStatus.NOT_FOUND)

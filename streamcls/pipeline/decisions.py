@@ -128,6 +128,11 @@ class Decider:
         self._spans: dict[int, Span] = {}
         self._ended_s: dict[int, float] = {}
 
+    @property
+    def smoothed(self) -> npt.NDArray[np.float64] | None:
+        """What thresholds were last held against, by label; None before the first scores."""
+        return self._smoothed
+
     def push(
         self, scores: npt.NDArray[np.floating], *, stream_epoch: int, time_s: float, utc_s: float
     ) -> list[Change]:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streamcls.config import Settings, load_settings, parse_settings
-from streamcls.config.sections import Section
+from streamcls.config.kinds import Section
 from streamcls.errors import ConfigError
 from tests.fuzz.cases import told
 from tests.fuzz.conftest import Cases
