@@ -54,6 +54,13 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
         " gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav",
     ),
     "gpu": (has_gpu, "a CUDA device and a torch built for it"),
+    "browser": (
+        lambda: (
+            shutil.which("chromium") is not None
+            and importlib.util.find_spec("playwright") is not None
+        ),
+        "apt-get install chromium; pip install playwright (in the extra dev)",
+    ),
     "systemd": (lambda: shutil.which("systemd-analyze") is not None, "apt-get install systemd"),
     "node": (
         lambda: shutil.which("node") is not None and shutil.which("npm") is not None,
