@@ -10,7 +10,7 @@ PINS := --constraint constraints.txt
 
 PHOTOS := tests/data/photos
 
-.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery check-network fuzz soak bench bench-delivery bench-isolation bench-loading bench-learning bench-gpu bench-reuse bench-fast check-resume camera-motion sample install install-service uninstall-service clean
+.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery check-network fuzz soak bench bench-delivery bench-isolation bench-loading bench-learning bench-gpu bench-reuse bench-fast bench-page screenshots check-resume camera-motion sample install install-service uninstall-service clean
 
 demo: $(VENV)/.installed
 	$(BIN)/streamcls demo
@@ -86,6 +86,14 @@ bench-reuse: $(VENV)/.installed-dev
 bench-fast: FAST_OUT = $(if $(filter soak,$(OUT)),fast,$(OUT))
 bench-fast: $(VENV)/.installed-soak
 	$(BIN)/python -m tests.benchmarks.fast --out $(FAST_OUT) $(if $(ROBOFLOW),--roboflow $(ROBOFLOW))
+
+# What the live page costs while nobody looks, and while two do.
+bench-page: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.benchmarks.page
+
+# Pictures of the live page, of a real daemon: docs/pictures. Needs Chromium.
+screenshots: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.observe.screenshots
 
 # What finetuning learns from real footage, against one frame of each clip. Needs apt-get; minutes.
 bench-learning: $(VENV)/.installed-dev
