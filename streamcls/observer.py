@@ -105,7 +105,7 @@ class Observer:
         names = {"model": engine.model.manifest.name, "backend": engine.backend.name}
         build = {"version": __version__, **names}
         return Snapshot(
-            self._fleet.counts(), self._delivery.counts(), self._reloader.results, build
+            self._fleet.counts(), self._delivery.counts(), self._reloader.counts(), build
         )
 
     def _site(self) -> Site:

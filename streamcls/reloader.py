@@ -11,6 +11,7 @@ from streamcls.delivery import Delivery
 from streamcls.errors import StreamclsError
 from streamcls.fleet import Fleet
 from streamcls.observe.logs import log_fault, log_to_stderr
+from streamcls.observe.metrics import ReloadCounts
 from streamcls.observe.systemd import notify, reloading
 from streamcls.pipeline.inference import InferenceWorker
 from streamcls.reload import Plan, Prepared, prepare
@@ -30,7 +31,6 @@ class Reloader:
 
     Attributes:
         is_busy: whether a configuration is being prepared.
-        results: how many reloads were `applied`, found the file `unchanged`, or were `rejected`.
     """
 
     def __init__(
@@ -49,7 +49,9 @@ class Reloader:
             config: the file; None where the settings are from none.
             on_ready: told, on another thread, what came of it; answer it with `finish`.
         """
-        self.results = Counter(applied=0, unchanged=0, rejected=0)
+        self._results = Counter(applied=0, unchanged=0, rejected=0)
+        self._rejected = False
+        self._in_force_utc_s = clock.utc_s()
         self._config = config
         self._fleet = fleet
         self._worker = worker
@@ -73,6 +75,13 @@ class Reloader:
         except StreamclsError as error:
             lines = [f"reject it: {redact(str(error))}"]
         return "\n".join([str(self._config.resolve()), *lines])
+
+    def counts(self) -> ReloadCounts:
+        """How many reloads were `applied`, found the file `unchanged`, or were `rejected`.
+
+        Callable from any thread.
+        """
+        return ReloadCounts(dict(self._results), self._rejected, self._in_force_utc_s)
 
     def ask(self) -> None:
         """Read the file again, now or once the present reload is done."""
@@ -121,11 +130,13 @@ class Reloader:
         if new.settings.log != old.log:
             log_to_stderr(new.settings.log)
         self._delivery.tell_config_problem("")
-        self.results["unchanged" if changes == Plan() else "applied"] += 1
+        self._results["unchanged" if changes == Plan() else "applied"] += 1
+        self._rejected, self._in_force_utc_s = False, self._clock.utc_s()
         log.info("reloaded: %s", "; ".join(changes.lines()))
 
     def _reject(self, error: Exception) -> None:
-        self.results["rejected"] += 1
+        self._results["rejected"] += 1
+        self._rejected = True
         if isinstance(error, StreamclsError):
             log.error("not reloaded, the old configuration stays in force: %s", error)
         else:

@@ -113,11 +113,14 @@ class StreamLine:
         captured, made = self.capture.stats, self._window_stats()
         dropped = {**made.windows_dropped, **self._backlog.dropped(self.settings.id)}
         up = captured.state in ("warming_up", "up")
+        stride_set_s = float(self.lane.settings.plan.stride_s)
         return StreamCounts(
+            state=captured.state,
             up=up,
             last_frame_utc_s=captured.last_frame_utc_s,
             clock_offset_s=self._last.clock_offset_s if up and self._last else None,
-            stride_s=self._last.stride_s if self._last else float(self.lane.settings.plan.stride_s),
+            stride_s=self._last.stride_s if self._last else stride_set_s,
+            stride_set_s=stride_set_s,
             frames_decoded=captured.frames_decoded,
             frames_converted=made.frames_converted,
             decode_errors=captured.decode_errors,

@@ -62,6 +62,10 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
         "apt-get install chromium; pip install playwright (in the extra dev)",
     ),
     "systemd": (lambda: shutil.which("systemd-analyze") is not None, "apt-get install systemd"),
+    "prometheus": (
+        lambda: shutil.which("prometheus") is not None and shutil.which("promtool") is not None,
+        "Prometheus and its promtool: apt-get install prometheus",
+    ),
     "node": (
         lambda: shutil.which("node") is not None and shutil.which("npm") is not None,
         "Node.js 18.3 or newer and npm: apt-get install nodejs npm",

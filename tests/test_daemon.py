@@ -1,6 +1,7 @@
 """The daemon as its operator and its subscribers meet it: a real process, a real socket."""
 
 import time
+from collections import defaultdict
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -42,12 +43,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def samples(served: Served) -> dict[tuple[str, str], float]:
-    """Every sample of /metrics as (name, stream or kind) -> value."""
-    values: dict[tuple[str, str], float] = {}
+    """Every sample of /metrics as (name, stream or kind) -> value, of all reasons together."""
+    values: defaultdict[tuple[str, str], float] = defaultdict(float)
     for family in text_string_to_metric_families(served.get("/metrics")):
         for sample in family.samples:
             key = sample.labels.get("stream") or sample.labels.get("kind") or ""
-            values[sample.name, key] = sample.value
+            values[sample.name, key] += sample.value
     return values
 
 

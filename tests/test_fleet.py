@@ -92,10 +92,10 @@ def test_one_that_is_added_again_at_once_is_never_said_to_be_removed_afterwards(
 ) -> None:
     running.until(lambda: "stopped end_of_file" in running.states("short"))
     for tables in ((ENDLESS,), (ENDLESS, AGAIN)):
-        done = running.daemon._reloader.results.total()
+        done = sum(running.daemon._reloader.counts().results.values())
         running.write(*tables)
         running.daemon.reload()
-        running.until(lambda: running.daemon._reloader.results.total() > done)  # noqa: B023
+        running.until(lambda: sum(running.daemon._reloader.counts().results.values()) > done)  # noqa: B023
     running.until(lambda: running.states("short")[-1] == "up")
     time.sleep(1.5)  # what was posted late would come now
     states = running.states("short")

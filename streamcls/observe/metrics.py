@@ -3,13 +3,16 @@
 Stages keep plain integers; nothing here runs on the frame path.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import get_args
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from streamcls.events import KINDS, State
 
 # Seconds. Fine around the tens of milliseconds where a healthy box lives, so p50 and p99 tell.
 _LATENCY_BUCKETS = (
@@ -17,15 +20,22 @@ _LATENCY_BUCKETS = (
     *(0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0),
 )
 
+# Shown as 0 before their first time: `increase` sees nothing of a count that begins with it.
+_DROPS = ("behind", "broken", "coverage", "late", "stopped", "superseded", "undecoded")
+_FRAME_DROPS = ("same_timestamp",)
+_SKIPS = ("disposable", "gop")
+
 
 @dataclass(frozen=True, slots=True)
 class StreamCounts:
     """One stream's counters at the moment of a scrape."""
 
+    state: State
     up: bool
     last_frame_utc_s: float | None
     clock_offset_s: float | None
     stride_s: float
+    stride_set_s: float
     frames_decoded: int
     frames_converted: int
     decode_errors: int
@@ -52,12 +62,27 @@ class DeliveryCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class ReloadCounts:
+    """What came of reading the configuration again.
+
+    Attributes:
+        results: reloads by how they ended.
+        rejected: whether the last one was: the file is wrong, and older settings are in force.
+        in_force_utc_s: since when the settings are served, or were last found unchanged.
+    """
+
+    results: Mapping[str, int]
+    rejected: bool
+    in_force_utc_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything a scrape reads that is not a histogram."""
 
     streams: Mapping[str, StreamCounts]
     delivery: DeliveryCounts
-    reloads: Mapping[str, int]
+    reloads: ReloadCounts
     build: Mapping[str, str]
 
 
@@ -67,6 +92,7 @@ class Metrics:
     def __init__(self, read: Callable[[], Snapshot]) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(_StageCollector(read))
+        ProcessCollector(registry=self.registry)
         self.inference_duration_seconds = Histogram(
             "streamcls_inference_duration_seconds",
             "Seconds in the model per batch.",
@@ -109,12 +135,7 @@ class _StageCollector(Collector):
         now = self._read()
         yield from _stream_metrics(now.streams)
         yield from _delivery_metrics(now.delivery)
-        reloads = CounterMetricFamily(
-            "streamcls_config_reloads", "Reloads of the configuration.", labels=["result"]
-        )
-        for result, count in now.reloads.items():
-            reloads.add_metric([result], count)
-        yield reloads
+        yield from _reload_metrics(now.reloads)
         build = GaugeMetricFamily(
             "streamcls_build_info", "Versions and model in force.", labels=list(now.build)
         )
@@ -123,6 +144,9 @@ class _StageCollector(Collector):
 
 
 def _stream_metrics(streams: Mapping[str, StreamCounts]) -> Iterator[Metric]:
+    state = GaugeMetricFamily(
+        "streamcls_source_state", "1 for the state of the stream.", labels=["stream", "state"]
+    )
     up = GaugeMetricFamily("streamcls_source_up", "1 while frames arrive.", labels=["stream"])
     last = GaugeMetricFamily(
         "streamcls_source_last_frame_timestamp_seconds",
@@ -139,17 +163,22 @@ def _stream_metrics(streams: Mapping[str, StreamCounts]) -> Iterator[Metric]:
         "Seconds from one window to the next: wider than set while overloaded.",
         labels=["stream"],
     )
+    stride_set = GaugeMetricFamily(
+        "streamcls_stride_set_seconds",
+        "The same as the settings have it, in whole steps of the grid.",
+        labels=["stream"],
+    )
     for stream, counts in streams.items():
+        for name in get_args(State):
+            state.add_metric([stream, name], float(counts.state == name))
         stride.add_metric([stream], counts.stride_s)
+        stride_set.add_metric([stream], counts.stride_set_s)
         up.add_metric([stream], float(counts.up))
         if counts.clock_offset_s is not None:
             offset.add_metric([stream], counts.clock_offset_s)
         if counts.last_frame_utc_s is not None:
             last.add_metric([stream], counts.last_frame_utc_s)
-    yield up
-    yield last
-    yield offset
-    yield stride
+    yield from (state, up, last, offset, stride, stride_set)
     totals: dict[str, tuple[str, Callable[[StreamCounts], int]]] = {
         "frames_decoded": ("Frames decoded.", lambda counts: counts.frames_decoded),
         "frames_converted": ("Frames turned into RGB.", lambda counts: counts.frames_converted),
@@ -161,26 +190,35 @@ def _stream_metrics(streams: Mapping[str, StreamCounts]) -> Iterator[Metric]:
         for stream, counts in streams.items():
             family.add_metric([stream], value(counts))
         yield family
-    by_reason: dict[str, tuple[str, Callable[[StreamCounts], Mapping[str, int]]]] = {
+    by_reason: dict[str, tuple[str, Sequence[str], Callable[[StreamCounts], Mapping[str, int]]]] = {
         "packets_skipped": (
             "Packets not decoded: no window needs them.",
+            _SKIPS,
             lambda c: c.packets_skipped,
         ),
-        "frames_dropped": ("Decoded frames that no window may use.", lambda c: c.frames_dropped),
-        "windows_dropped": ("Windows not classified.", lambda counts: counts.windows_dropped),
-        "source_reconnects": ("Lost connections.", lambda counts: counts.reconnects),
+        "frames_dropped": (
+            "Decoded frames that no window may use.",
+            _FRAME_DROPS,
+            lambda c: c.frames_dropped,
+        ),
+        "windows_dropped": ("Windows not classified.", _DROPS, lambda c: c.windows_dropped),
+        "source_reconnects": ("Lost connections.", (), lambda c: c.reconnects),
     }
-    for name, (text, values) in by_reason.items():
+    for name, (text, known, values) in by_reason.items():
         family = CounterMetricFamily(f"streamcls_{name}", text, labels=["stream", "reason"])
         for stream, counts in streams.items():
-            for reason, count in values(counts).items():
+            for reason, count in {**dict.fromkeys(known, 0), **values(counts)}.items():
                 family.add_metric([stream, reason], count)
         yield family
 
 
 def _delivery_metrics(counts: DeliveryCounts) -> Iterator[Metric]:
     labelled: dict[str, tuple[str, str, Mapping[str, int]]] = {
-        "events_published": ("Messages sent, by kind.", "kind", counts.published),
+        "events_published": (
+            "Messages sent, by kind.",
+            "kind",
+            {**dict.fromkeys(KINDS, 0), **counts.published},
+        ),
         "replay_requests": (
             "Snapshots and replays asked for, by how they ended.",
             "reason",
@@ -218,3 +256,22 @@ def _delivery_metrics(counts: DeliveryCounts) -> Iterator[Metric]:
     }
     for name, (text, count) in gauges.items():
         yield GaugeMetricFamily(f"streamcls_{name}", text, count)
+
+
+def _reload_metrics(counts: ReloadCounts) -> Iterator[Metric]:
+    reloads = CounterMetricFamily(
+        "streamcls_config_reloads", "Reloads of the configuration.", labels=["result"]
+    )
+    for result, count in counts.results.items():
+        reloads.add_metric([result], count)
+    yield reloads
+    yield GaugeMetricFamily(
+        "streamcls_config_last_reload_successful",
+        "0 while the file as last read is wrong, and older settings are in force.",
+        float(not counts.rejected),
+    )
+    yield GaugeMetricFamily(
+        "streamcls_config_last_reload_success_timestamp_seconds",
+        "POSIX time since which the settings are in force.",
+        counts.in_force_utc_s,
+    )

@@ -71,11 +71,11 @@ class Played:
     exit_code: int
 
     def counted(self, metric: str, name: str) -> dict[str, int]:
-        """A stream's counts by reason; by "" where there are none."""
+        """A stream's counts above 0 by reason; by "" where there are no reasons."""
         return {
             key[2] if len(key) > 2 else "": int(value)
             for key, value in self.metrics.items()
-            if key[:2] == (f"streamcls_{metric}_total", name)
+            if key[:2] == (f"streamcls_{metric}_total", name) and value
         }
 
     def table(self) -> str:

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streamcls.errors import BindError
 from streamcls.observe.http import Check, HttpServer
-from streamcls.observe.metrics import DeliveryCounts, Metrics, Snapshot, StreamCounts
+from streamcls.observe.metrics import DeliveryCounts, Metrics, ReloadCounts, Snapshot, StreamCounts
 
 
 def well() -> str:
@@ -60,10 +60,12 @@ def test_a_taken_port_is_a_one_line_error() -> None:
 
 def test_what_the_stages_counted_is_what_prometheus_reads() -> None:
     counts = StreamCounts(
+        state="up",
         up=True,
         last_frame_utc_s=1.7e9,
         clock_offset_s=-0.25,
         stride_s=2.0,
+        stride_set_s=0.5,
         frames_decoded=500,
         frames_converted=40,
         decode_errors=2,
@@ -83,7 +85,7 @@ def test_what_the_stages_counted_is_what_prometheus_reads() -> None:
         journal_lost=9,
         journal_bytes=4096,
     )
-    reloads = {"applied": 2, "rejected": 1}
+    reloads = ReloadCounts({"applied": 2, "rejected": 1}, rejected=True, in_force_utc_s=1.8e9)
     metrics = Metrics(lambda: Snapshot({"cam": counts}, delivery, reloads, {"version": "1"}))
     metrics.event_latency_seconds.labels("cam").observe(0.03)
     with served(metrics) as url:
@@ -95,10 +97,15 @@ def test_what_the_stages_counted_is_what_prometheus_reads() -> None:
         for sample in family.samples
     }
     expected = {
+        ("streamcls_source_state", "cam", "up"): 1,
+        ("streamcls_source_state", "backoff", "cam"): 0,
         ("streamcls_source_up", "cam"): 1,
         ("streamcls_source_last_frame_timestamp_seconds", "cam"): 1.7e9,
         ("streamcls_source_clock_offset_seconds", "cam"): -0.25,
         ("streamcls_stride_seconds", "cam"): 2.0,
+        ("streamcls_stride_set_seconds", "cam"): 0.5,
+        ("streamcls_config_last_reload_successful",): 0,
+        ("streamcls_config_last_reload_success_timestamp_seconds",): 1.8e9,
         ("streamcls_config_reloads_total", "rejected"): 1,
         ("streamcls_frames_decoded_total", "cam"): 500,
         ("streamcls_frames_converted_total", "cam"): 40,
