@@ -21,6 +21,7 @@ from rich.console import Console
 from streamcls import (
     cli_bench,
     cli_check,
+    cli_doctor,
     cli_evaluate,
     cli_finetune,
     cli_keys,
@@ -102,6 +103,7 @@ app.command()(cli_predict.predict)
 app.command()(cli_evaluate.evaluate)
 app.command()(cli_check.check)
 app.command()(cli_bench.bench)
+app.command()(cli_doctor.doctor)
 
 
 @app.command()

@@ -28,7 +28,7 @@ def check(
 ) -> None:
     """Validate a configuration file with its videos, model and keys; say what a reload would do."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    ready = _validated(config)
+    ready = validated(config)
     streams = ", ".join(ready.lanes)
     console.print(f"{config}: fine; model {ready.engine.model.manifest.name}; streams {streams}")
     console.print(f"backend {ready.engine.why}")
@@ -38,7 +38,12 @@ def check(
         raise typer.Exit(1)
 
 
-def _validated(config: Path) -> "Prepared":
+def validated(config: Path) -> "Prepared":
+    """What a daemon would serve with this file.
+
+    Raises:
+        StreamclsError: it cannot.
+    """
     from streamcls.config import check_files, load_settings
     from streamcls.engine import Engine
     from streamcls.keys import keys_to_serve
@@ -55,7 +60,7 @@ def _reload_lines(config: Path, ready: "Prepared", against: Path | None) -> Iter
     from streamcls.reload import plan, prepare
 
     if against:
-        before = _validated(against)
+        before = validated(against)
         lines = plan(before, prepare(config, before)).lines()  # which shares what is the same
         yield f"a reload from {against} would:"
         yield from _indented(lines)

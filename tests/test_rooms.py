@@ -15,7 +15,7 @@ FLOORS: list[set[str]] = [
     {"history"},
     {"models"},
     {"pipeline", "observe", "client"},
-    {"engine", "delivery", "isolation", "probe", "finetune", "terminal", "bench"},
+    {"engine", "delivery", "isolation", "probe", "finetune", "terminal", "bench", "doctor"},
     {"lane", "offline"},
     {"stream_line", "reload", "finetuning"},
     {"fleet"},
@@ -23,8 +23,8 @@ FLOORS: list[set[str]] = [
     {"observer"},
     {"daemon"},
     {"demo"},
-    {"cli", "cli_check", "cli_evaluate", "cli_finetune", "cli_keys", "cli_models", "cli_predict"}
-    | {"cli_bench", "cli_watch"},
+    {"cli", "cli_check", "cli_doctor", "cli_evaluate", "cli_finetune", "cli_keys", "cli_models"}
+    | {"cli_bench", "cli_predict", "cli_watch"},
 ]
 APART = [
     ("finetune", "pipeline"),
@@ -51,10 +51,10 @@ LIBRARIES = {
     "sqlite3": {"history"},
     "prometheus_client": {"observe/metrics", "observe/samples"},
     "av": {"pipeline/sources", "probe", "finetune/clips", "finetune/camera_motion"}
-    | {"offline/annotate", "bench/films", "bench/costs"},
+    | {"offline/annotate", "bench/films", "bench/costs", "doctor/video"},
     "cv2": {"transforms/pixels", "pipeline/sources", "finetune", "offline/annotate", "bench/films"}
-    | {"observe/page/pictures"},
-    "torch": {"transforms/clip", "models", "finetune"},
+    | {"observe/page/pictures", "doctor/webcams"},
+    "torch": {"transforms/clip", "models", "finetune", "doctor/network"},
     "openvino": {"models/backends/openvino"},
     "pytorchvideo": {"models/zoo", "models/torchvision_stub"},
     "torchvision": {"models/torchvision_stub"},

@@ -47,7 +47,7 @@ def openvino_backend(
         MissingExtra: OpenVINO is not installed.
         Exception: of any kind, where the network cannot be converted.
     """
-    _check(precision, cpu_flags() if flags is None else flags)
+    check_openvino(precision, flags)
     name = f"openvino-{precision}"
     source = _Source(origin(name, model, _version()), lambda: portable(model))
     return ConvertedBackend(
@@ -62,7 +62,7 @@ def openvino_reuse(model: LoadedModel, cache: NetworkCache, precision: Precision
         ModelError: it cannot be split.
         Exception: as `openvino_backend`.
     """
-    _check(precision, cpu_flags())
+    check_openvino(precision)
     name = f"openvino-{precision}"
 
     def compiled(part: nn.Module, example: Tensor) -> Forward:
@@ -72,9 +72,17 @@ def openvino_reuse(model: LoadedModel, cache: NetworkCache, precision: Precision
     return ReuseBackend(model, split_of(model), engine=name, compile_=compiled)
 
 
-def _check(precision: Precision, flags: frozenset[str]) -> None:
+def check_openvino(precision: Precision, flags: frozenset[str] | None = None) -> None:
+    """Whether it can be used on a processor with these instructions; unset: on this one.
+
+    Raises:
+        ConfigError: bf16 is asked of a processor that has no instructions for it.
+        MissingExtra: OpenVINO is not installed.
+    """
+    flags = cpu_flags() if flags is None else flags
     if precision == "bf16" and not computes_bf16(flags):
         raise ConfigError("this processor has neither AVX512_BF16 nor AMX; use openvino-f32")
+    _openvino()
 
 
 @dataclass(frozen=True, slots=True)
