@@ -10,7 +10,7 @@ PINS := --constraint constraints.txt
 
 PHOTOS := tests/data/photos
 
-.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery check-network fuzz soak bench bench-delivery bench-isolation bench-loading bench-learning bench-gpu bench-reuse bench-fast bench-page screenshots check-resume camera-motion sample install install-service uninstall-service clean
+.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery check-network fuzz soak bench bench-delivery bench-isolation bench-loading bench-learning bench-gpu bench-reuse bench-fast bench-page screenshots session check-resume camera-motion sample install install-service uninstall-service clean
 
 demo: $(VENV)/.installed
 	$(BIN)/streamcls demo
@@ -114,6 +114,10 @@ camera-motion: $(VENV)/.installed-dev
 # Films the bundled demonstration again.
 sample: $(VENV)/.installed-dev
 	$(BIN)/python -m streamcls.finetune.camera_motion sample --photo $(PHOTOS)/aitzgorri.jpg --out streamcls/data/sample.mp4
+
+# Records the demonstration on a terminal, for the README.
+session: $(VENV)/.installed
+	$(BIN)/python -m tests.session --out docs/pictures/demo.svg
 
 install: $(VENV)/.installed
 
