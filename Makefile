@@ -10,7 +10,7 @@ PINS := --constraint constraints.txt
 
 PHOTOS := tests/data/photos
 
-.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery check-network fuzz soak bench bench-delivery bench-isolation bench-loading bench-learning bench-gpu bench-reuse bench-fast bench-page screenshots session check-resume camera-motion sample install install-service uninstall-service clean
+.PHONY: demo test test-gpu lint types coverage check-truth check-accuracy check-delivery check-network check-newcomer fuzz soak bench bench-delivery bench-isolation bench-loading bench-learning bench-gpu bench-reuse bench-fast bench-page screenshots session check-resume camera-motion sample install install-service uninstall-service clean
 
 demo: $(VENV)/.installed
 	$(BIN)/streamcls demo
@@ -118,6 +118,10 @@ sample: $(VENV)/.installed-dev
 # Records the demonstration on a terminal, for the README.
 session: $(VENV)/.installed
 	$(BIN)/python -m tests.session --out docs/pictures/demo.svg
+
+# A fresh clone to its first label, and to a finetuned model of one's own served, with the times.
+check-newcomer:
+	PYTHON=$(PYTHON) tests/newcomer.sh
 
 install: $(VENV)/.installed
 

@@ -1,6 +1,7 @@
 """A data folder whose classes differ only in the order of their frames."""
 
 import random
+import sys
 from pathlib import Path
 
 import av
@@ -25,7 +26,7 @@ def write_ramp(path: Path, *, rising: bool, seed: int, frames: int = 24) -> Path
     return path
 
 
-def write_ramps(root: Path, *, train: int = 12, val: int = 4) -> Path:
+def write_ramps(root: Path, *, train: int = 12, val: int = 4, frames: int = 24) -> Path:
     """Write `train/` and `val/` with so many videos of each class; returns the root."""
     for split, count in (("train", train), ("val", val)):
         for label in LABELS:
@@ -33,5 +34,12 @@ def write_ramps(root: Path, *, train: int = 12, val: int = 4) -> Path:
             folder.mkdir(parents=True)
             for index in range(count):
                 seed = index + 100 * (split == "val")
-                write_ramp(folder / f"{index:02}.mp4", rising=label == "rise", seed=seed)
+                rising = label == "rise"
+                write_ramp(folder / f"{index:02}.mp4", rising=rising, seed=seed, frames=frames)
     return root
+
+
+if __name__ == "__main__":  # python -m tests.finetune.ramps FOLDER
+    _root = write_ramps(Path(sys.argv[1]), frames=45)
+    write_ramp(_root / "new.mp4", rising=True, seed=999, frames=90)
+    print(f"wrote {_root}: train/ and val/ of {' and '.join(LABELS)}, and new.mp4, which rises")
