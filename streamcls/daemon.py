@@ -33,7 +33,7 @@ log = logging.getLogger("streamcls")
 
 _TICK_S = 1.0  # how often the main loop looks for stale streams
 _WEDGED_S = 30.0  # an inference loop that has not come round for so long is not healthy
-# If all hang: captures and worker 4 s + delivery 5 + HTTP 0.5 < 10 as README says < TimeoutStopSec.
+# If all hang: captures and worker 4 s + delivery 5 + HTTP 0.5 < 10 as docs/ says < TimeoutStopSec.
 _CAPTURE_STOP_S = 2.0  # a capture inside a blocking read may outlast this; its thread is left
 _DRAIN_STOP_S = 4.0  # the captures' time included
 _DELIVERY_STOP_S = 5.0

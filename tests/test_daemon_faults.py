@@ -21,7 +21,7 @@ from tests.models.small import write_small
 from tests.pipeline.stubs import window
 from tests.videos import write_video
 
-PROMISED_S = 10.0  # from SIGTERM on, says README
+PROMISED_S = 10.0  # from SIGTERM on, says docs/operators.md
 
 
 @pytest.fixture

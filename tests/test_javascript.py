@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,16 +13,13 @@ import pytest
 from streamcls.events import StatusData, Writer, topic, utc
 from streamcls.keys import new_keys
 from tests.conformance import check_message
-from tests.conftest import REQUIRED
 from tests.delivery.harness import loading, settings_file
+from tests.subscribers.installing import installed
 from tests.subscribers.listener import SCHEMA, Listener, started
 from tests.subscribers.station import AT_ONCE, SOON_S, Station, event
 
 pytestmark = pytest.mark.node
 
-SOURCE = Path(__file__).parent / "subscribers" / "javascript"
-INSTALL_S = 180
-UNREACHABLE = re.compile(r"code (E(AI_AGAIN|NOTFOUND|CONN\w+|TIMEDOUT|NETUNREACH)|ERR_SOCKET\w*)")
 EVENTS = topic("cam", "event")
 FROM_EARLIEST = ["--kind", "event", "--earliest"]
 
@@ -31,16 +27,7 @@ FROM_EARLIEST = ["--kind", "event", "--earliest"]
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The subscriber with what it depends on, installed as its lock file says."""
-    folder = tmp_path_factory.mktemp("javascript") / "subscriber"
-    shutil.copytree(SOURCE, folder, ignore=shutil.ignore_patterns("node_modules"))
-    command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1"]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=INSTALL_S, check=False
-    )
-    if done.returncode and UNREACHABLE.search(done.stderr) and "node" not in REQUIRED:
-        pytest.skip("needs: the npm registry, which cannot be reached")
-    assert done.returncode == 0, done.stderr
-    return folder / "subscriber.mjs"
+    return installed(tmp_path_factory.mktemp("javascript")) / "subscriber.mjs"
 
 
 @contextmanager
