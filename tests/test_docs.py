@@ -32,7 +32,7 @@ RUN = [block for block in BLOCKS if not block.why_not]
 PATIENCE_S = 120.0
 
 A_STREAM = '[[streams]]\nid = "cam"\nurl = "webcam:0"\n'
-SECRETS = {"FRONT_PASSWORD": "secret"}
+SECRETS = {"FRONT_PASSWORD": "secret", "PAGE_TOKEN": "sixteen-characters"}
 """What the pages tell to be in the environment."""
 
 
