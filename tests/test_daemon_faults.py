@@ -55,7 +55,7 @@ def test_a_daemon_that_cannot_be_built_for_whatever_reason_holds_nothing(
         raise RuntimeError("not today")
 
     with monkeypatch.context() as patch:
-        patch.setattr("streamcls.daemon.HttpServer", broken)
+        patch.setattr("streamcls.observer.HttpServer", broken)
         with pytest.raises(RuntimeError, match="not today"):
             Daemon(settings)
     assert Daemon(settings).run() == 0
